@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MPL-2.0
+//
+// The outside world as interfaces: disk, clock, randomness, environment, child processes, terminal. Only api and cli make the
+// real ones; everyone else receives Services&, so every function can be tested without any of them. Unless a member says
+// otherwise it may be called from several threads.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/secure_bytes.h"
+
+namespace sops {
+
+/// Wall clock.
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  virtual std::chrono::system_clock::time_point now() = 0;
+};
+
+/// Random bytes fit for keys and nonces. Never fails: without randomness the process ends.
+class Random {
+ public:
+  virtual ~Random() = default;
+  virtual void fill(std::span<uint8_t> out) = 0;
+};
+
+/// Environment variables.
+class Environment {
+ public:
+  virtual ~Environment() = default;
+  /// nullopt if unset; set but empty is "".
+  virtual std::optional<std::string> get(const std::string& name) = 0;
+  /// The working directory as the shell sees it: $PWD if it names the current directory (cli.md 3.1).
+  virtual std::string working_directory() = 0;
+};
+
+/// What stat tells of a path.
+struct FileInfo {
+  enum class Kind { kRegular, kDirectory, kOther };  // other: device, pipe, socket
+  Kind kind = Kind::kRegular;
+  uint64_t size = 0;
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  uint32_t mode = 0;
+  uint32_t owner = 0;
+};
+
+/// How a file was replaced.
+enum class ReplaceMethod {
+  kRenamed,  // atomically
+  kInPlace,  // written over, because a rename cannot work there (bind mount, hard links, read-only directory)
+  kDirect,   // a device or pipe
+};
+
+/// The disk.
+class Files {
+ public:
+  virtual ~Files() = default;
+
+  /// The whole file, also of a pipe or /dev/stdin. Errors: kNotFound, kDenied, kIo; kUnsupported above kMaxDocumentSize.
+  virtual Result<SecureBytes> read(const std::string& path) = 0;
+
+  /// What is at `path`, links followed. nullopt if there is nothing. Errors: kIo, kDenied.
+  virtual Result<std::optional<FileInfo>> info(const std::string& path) = 0;
+
+  /// Puts `content` in place of the file so that at every instant it is whole old or whole new; makes it if it is missing
+  /// (mode 0666 less umask, or 0600 if `is_private`). Follows links; keeps mode, owner, ACL and extended attributes. Steps and
+  /// fallbacks: docs/decisions/0002. `expected`, if given, is what the file must still hold, else nothing is written.
+  /// Errors: kIo, kDenied with exit status 3; kUnavailable if the file has changed.
+  struct ReplaceOptions {
+    bool is_private = false;
+    std::optional<std::span<const uint8_t>> expected;
+  };
+  virtual Result<ReplaceMethod> replace(const std::string& path, std::span<const uint8_t> content,
+                                        const ReplaceOptions& options) = 0;
+};
+
+/// A child process that gets and gives bytes.
+struct RunOptions {
+  std::vector<std::string> arguments;  // arguments[0] is looked up in PATH; never through the working directory
+  std::span<const uint8_t> input;      // its standard input; empty: the null device
+  std::map<std::string, std::string> extra_environment;
+  size_t output_limit = 16 << 20;      // bytes of standard output, beyond: kUnsupported
+  std::chrono::milliseconds deadline{0};  // 0: none
+  bool inherit_terminal = false;       // false: standard error is discarded
+};
+
+struct RunResult {
+  int status = 0;  // exit status, or 128 + signal
+  SecureBytes output;
+};
+
+class Processes {
+ public:
+  virtual ~Processes() = default;
+  /// Runs a program to its end. Errors: kNotFound (no such program), kUnavailable (deadline), kIo.
+  virtual Result<RunResult> run(const RunOptions& options) = 0;
+};
+
+/// The person at the terminal, and the standard streams.
+class Terminal {
+ public:
+  virtual ~Terminal() = default;
+  virtual bool stdin_is_terminal() = 0;
+  virtual bool stdout_is_terminal() = 0;
+  virtual bool stderr_is_terminal() = 0;
+  /// Asks on /dev/tty without echo. Errors: kUnavailable without a terminal. One question at a time.
+  virtual Result<SecureBytes> ask_secret(const std::string& prompt) = 0;
+};
+
+/// The outside world. Borrowed, all non-null.
+struct Services {
+  Files& files;
+  Clock& clock;
+  Random& random;
+  Environment& environment;
+  Processes& processes;
+  Terminal& terminal;
+};
+
+}  // namespace sops
