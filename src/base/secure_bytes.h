@@ -83,6 +83,8 @@ class SecureBuffer {
   void reserve(size_t capacity);
   size_t size() const { return size_; }
   std::string_view view() const { return bytes_.expose_text().substr(0, size_); }
+  /// Forgets what was built but keeps the room for more. The bytes stay until they are written over or released.
+  void clear() { size_ = 0; }
   /// The bytes built so far; the buffer is empty afterwards.
   SecureBytes take();
 

@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: MPL-2.0
+#include "core/decrypt.h"
+
+#include <algorithm>
+#include <mutex>
+#include <unordered_map>
+
+#include "base/parallel.h"
+#include "core/layout.h"
+#include "core/mac.h"
+#include "core/rfc3339.h"
+
+namespace sops {
+
+namespace {
+
+constexpr size_t kLeavesPerPiece = 1024;  // of work for one thread: large enough to hide the cost of a cipher object
+
+// Where a comment may have been when it was encrypted, the likeliest first (in-place.md 3, at most 16): SOPS itself attaches
+// some comments elsewhere when it reads a file again.
+std::vector<std::string> comment_candidates(const Document& document, const Walk& walk, const Leaf& leaf) {
+  constexpr size_t kMost = 16;
+  std::vector<std::string> candidates;
+  const auto add = [&](std::string path) {
+    if (path.empty()) path = ":";
+    if (candidates.size() < kMost && std::find(candidates.begin(), candidates.end(), path) == candidates.end()) {
+      candidates.push_back(std::move(path));
+    }
+  };
+  std::string computed;
+  walk.aad(document, leaf, computed);
+  add(computed);
+
+  const NodeId parent = document.node(leaf.node).parent;
+  for (NodeId id = parent; id != kNoNode; id = document.node(id).parent) add(container_path(document, id));
+
+  // The container before the comment, inwards from its outermost level, and the one behind.
+  if (parent != kNoNode) {
+    NodeId previous = kNoNode;
+    NodeId next = kNoNode;
+    for (NodeId id = parent + 1; id < document.node(parent).next; id = document.node(id).next) {
+      if (!document.node(id).is_container()) continue;
+      if (id < leaf.node) previous = id;
+      if (id > leaf.node && next == kNoNode) next = id;
+    }
+    for (NodeId id = next; id != kNoNode && document.node(id).is_container() && candidates.size() < kMost; ++id) {
+      add(container_path(document, id));
+      if (id + 1 >= document.node(id).next) break;
+    }
+    while (previous != kNoNode && candidates.size() < kMost) {
+      add(container_path(document, previous));
+      NodeId last = kNoNode;
+      for (NodeId id = previous + 1; id < document.node(previous).next; id = document.node(id).next) {
+        if (document.node(id).is_container()) last = id;
+      }
+      previous = last;
+    }
+  }
+  return candidates;
+}
+
+std::string with_place(const Document& document, const Walk& walk, const Leaf& leaf, std::string_view what) {
+  const TextPosition at = position_at(document.text, document.node(leaf.node).span.begin);
+  return format("line {}: {}: {}", at.line, describe_place(document, walk, leaf), what);
+}
+
+// What one thread needs to decrypt leaves.
+class LeafDecrypter {
+ public:
+  LeafDecrypter(const Document& document, const Walk& walk, ValueCipher cipher)
+      : document_(document), walk_(walk), cipher_(std::move(cipher)) {}
+
+  Result<LeafValue> decrypt(const Leaf& leaf) {
+    const Node& node = document_.node(leaf.node);
+    LeafValue result{.value = {node.type, node.text}, .is_comment = leaf.is_comment};
+    if (!leaf.selected || node.text.empty()) return result;
+    if (leaf.is_comment) {
+      decrypt_comment(leaf, node, result);
+      return result;
+    }
+    if (node.type == ScalarType::kNull) return result;
+    if (node.type != ScalarType::kString) {
+      return at(leaf, fail(ErrorCode::kMalformed, "an encrypted value was expected, but this is a plain {}", type_tag(node.type))
+                          .hint("the value was probably edited by hand; use sops edit or sops set")
+                          .exit(ExitStatus::kCannotDecryptTree));
+    }
+    walk_.aad(document_, leaf, aad_);
+    auto decrypted = cipher_.decrypt(node.text, aad_, arena);
+    if (!decrypted) return at(leaf, fail(std::move(decrypted.error())));
+    if (const auto fields = parse_ciphertext(node.text); fields && !fields->rest.empty()) {
+      warnings.push_back(with_place(document_, walk_, leaf, "text behind the encrypted value is ignored"));
+    }
+    result.value = decrypted->value;
+    result.was_encrypted = true;
+    // format.md 4.8: an encrypted comment in a list stands there as an item. In a mapping the tag "comment" can only be
+    // hand-made; the text stays what it is, a string.
+    result.is_comment = decrypted->is_comment && leaf.entry == kNoNode;
+    return result;
+  }
+
+  SecureArena arena;
+  std::vector<std::string> warnings;
+
+ private:
+  Result<LeafValue> at(const Leaf& leaf, Failure failure) {
+    Error error = std::move(failure).at(position_at(document_.text, document_.node(leaf.node).span.begin)).error();
+    error.context.push_back(describe_place(document_, walk_, leaf));
+    return fail(std::move(error));
+  }
+
+  // format.md 6.1.29: a comment that does not decrypt stays as it is, with a warning.
+  void decrypt_comment(const Leaf& leaf, const Node& node, LeafValue& result) {
+    const auto fields = parse_ciphertext(node.text);
+    if (!fields) {
+      warnings.push_back(with_place(document_, walk_, leaf, "the comment is not encrypted"));
+      return;
+    }
+    for (const std::string& path : comment_candidates(document_, walk_, leaf)) {
+      auto decrypted = cipher_.decrypt(node.text, path, arena);
+      if (decrypted) {
+        result.value = {ScalarType::kString, decrypted->value.text};
+        result.was_encrypted = true;
+        return;
+      }
+    }
+    warnings.push_back(with_place(document_, walk_, leaf, "the encrypted comment cannot be decrypted and stays as it is"));
+  }
+
+  const Document& document_;
+  const Walk& walk_;
+  ValueCipher cipher_;
+  std::string aad_;
+};
+
+}  // namespace
+
+Result<void> decrypt_leaves(const Document& document, const Walk& walk, const DataKey& key, std::vector<LeafValue>& values,
+                            std::vector<SecureArena>& storage, std::vector<std::string>& warnings) {
+  values.resize(walk.leaves.size());
+  std::mutex mutex;
+  // The first failure in walk order, whatever thread finds it.
+  size_t failed_at = walk.leaves.size();
+  std::optional<Error> failure;
+
+  parallel_for(walk.leaves.size(), kLeavesPerPiece, [&](size_t begin, size_t end) {
+    const auto report = [&](size_t index, Error error) {
+      const std::lock_guard lock(mutex);
+      if (index < failed_at) {
+        failed_at = index;
+        failure = std::move(error);
+      }
+    };
+    auto cipher = ValueCipher::create(key);
+    if (!cipher) return report(begin, std::move(cipher.error()));
+    LeafDecrypter decrypter(document, walk, std::move(*cipher));
+    for (size_t i = begin; i < end; ++i) {
+      auto value = decrypter.decrypt(walk.leaves[i]);
+      if (!value) {
+        report(i, std::move(value.error()));
+        break;
+      }
+      values[i] = *value;
+    }
+    const std::lock_guard lock(mutex);
+    storage.push_back(std::move(decrypter.arena));
+    for (std::string& warning : decrypter.warnings) warnings.push_back(std::move(warning));
+  });
+  if (failure) return fail(std::move(*failure));
+  return {};
+}
+
+namespace {
+
+// Decrypts a metadata entry, `mac` or `layout`.
+Result<std::string_view> decrypt_entry(const DataKey& key, std::string_view ciphertext, std::string_view aad, SecureArena& arena) {
+  ValueCipher cipher = TRY(ValueCipher::create(key));
+  const Decrypted decrypted = TRY(cipher.decrypt(ciphertext, aad, arena));
+  return decrypted.value.text;
+}
+
+Result<void> check_mac(const OpenedFile& file, SecureArena& arena) {
+  Mac mac(file.metadata.mac_only_encrypted);
+  for (size_t i = 0; i < file.values.size(); ++i) {
+    const LeafValue& value = file.values[i];
+    if (!value.is_comment && value.value.type != ScalarType::kNull) mac.add(value.value.text, file.walk.leaves[i].selected);
+  }
+  const std::string computed = mac.finish();
+  if (file.metadata.mac.empty()) {
+    return fail(ErrorCode::kAuthFailed, "MAC mismatch: the file has no MAC")
+        .hint("the sops block lost its mac entry; --ignore-mac decrypts without this protection")
+        .exit(ExitStatus::kMacMismatch);
+  }
+  const auto stored = decrypt_entry(*file.key, file.metadata.mac, normalized_lastmodified(file.metadata), arena);
+  if (!stored) {
+    return fail(ErrorCode::kAuthFailed, "cannot decrypt the MAC: {}", stored.error().message)
+        .hint("mac or lastmodified was changed, perhaps by a merge; --ignore-mac decrypts without this protection")
+        .exit(ExitStatus::kMacMismatch);
+  }
+  if (!ct_equal(as_bytes(*stored), as_bytes(computed))) {
+    return fail(ErrorCode::kAuthFailed, "MAC mismatch: values were added, removed, reordered or changed after encryption")
+        .hint("compare with an earlier version of the file; --ignore-mac decrypts without this protection")
+        .exit(ExitStatus::kMacMismatch);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<OpenedFile> open_file(std::string_view text, const FormatType& format, const OpenOptions& options, Services& services) {
+  OpenedFile file;
+  file.format = &format;
+  file.document = TRY(format.scan(text, ScanMode::kEncrypted));
+  file.warnings = file.document.warnings;
+
+  // The metadata, as far as it can be believed without a key.
+  const Value tree = TRY(format.read_metadata(file.document));
+  file.metadata = TRY(in_context(parse_metadata(tree), "metadata"));
+  TRY(check_version(file.metadata));
+
+  // The data key: the first that opens the MAC (keys.md 1.4).
+  SecureArena arena;
+  const KeyCheck check = [&](const DataKey& key) -> Result<void> {
+    if (options.ignore_mac || file.metadata.mac.empty()) return {};
+    if (decrypt_entry(key, file.metadata.mac, normalized_lastmodified(file.metadata), arena)) return {};
+    return fail(ErrorCode::kAuthFailed, "the key gives another data key than the one of this file");
+  };
+  file.key = TRY(recover_data_key(file.metadata, options.order, check, services));
+
+  // The values, then the MAC over them.
+  const Selector selector = TRY(Selector::compile(format.selects_values ? file.metadata.selection : SelectionSettings{},
+                                                  Selector::Strictness::kLenient));
+  file.walk = TRY(walk(file.document, selector, ExitStatus::kCannotDecryptTree));
+  TRY(decrypt_leaves(file.document, file.walk, *file.key, file.values, file.storage, file.warnings));
+  auto verified = check_mac(file, arena);
+  if (!verified && !options.ignore_mac) return fail(std::move(verified.error()));
+
+  // Our own extension; anything wrong with it costs the author's spelling and nothing else.
+  if (!file.metadata.layout.empty()) {
+    const auto layout = decrypt_entry(*file.key, file.metadata.layout, "sops:layout:" + file.metadata.lastmodified, arena);
+    if (layout) {
+      file.layout = SecureBytes::copy_of(*layout);
+    } else {
+      file.warnings.push_back("the layout hints of the file do not belong to it; values are spelled as SOPS would");
+    }
+  }
+  return file;
+}
+
+namespace {
+
+// Hints by the beginning of the tag they are bound to.
+class HintTable {
+ public:
+  explicit HintTable(const std::vector<DecodedHint>& hints) {
+    for (const DecodedHint& hint : hints) {
+      if (hint.whole) continue;
+      prefix_size_ = hint.prefix.size();
+      by_prefix_.emplace(hint.prefix, &hint);
+    }
+  }
+  // The hint for a leaf with this ciphertext, nullptr if there is none.
+  const DecodedHint* find(std::string_view ciphertext) const {
+    if (by_prefix_.empty()) return nullptr;
+    const auto fields = parse_ciphertext(ciphertext);
+    if (!fields) return nullptr;
+    const auto it = by_prefix_.find(tag_bytes(fields->tag).substr(0, prefix_size_));
+    return it == by_prefix_.end() ? nullptr : it->second;
+  }
+
+ private:
+  std::unordered_multimap<std::string_view, const DecodedHint*, std::hash<std::string_view>, std::equal_to<>> by_prefix_;
+  size_t prefix_size_ = 0;
+};
+
+// Scans `candidate` and compares every value with what was decrypted.
+bool holds_same_values(const FormatType& format, std::string_view candidate, const Document& document, const Walk& plan,
+                       const std::vector<LeafValue>& values) {
+  const auto scanned = format.scan(candidate, ScanMode::kEncrypted);
+  if (!scanned) return false;
+  const auto everything = Selector::compile({}, Selector::Strictness::kStrict);
+  const auto found = walk(*scanned, *everything, ExitStatus::kGeneric);
+  if (!found) return false;
+  // Values strictly in order; comments among themselves, because one at the end of the text may change its container when the
+  // metadata is gone (yaml.md 1.6).
+  std::vector<size_t> plan_values, plan_comments, found_values, found_comments;
+  for (size_t i = 0; i < values.size(); ++i) (values[i].is_comment ? plan_comments : plan_values).push_back(i);
+  for (size_t i = 0; i < found->leaves.size(); ++i) {
+    (found->leaves[i].is_comment ? found_comments : found_values).push_back(i);
+  }
+  if (plan_values.size() != found_values.size() || plan_comments.size() != found_comments.size()) return false;
+  std::string a, b;
+  for (size_t i = 0; i < plan_values.size(); ++i) {
+    const Leaf& leaf = found->leaves[found_values[i]];
+    const Node& node = scanned->node(leaf.node);
+    const TypedText& expected = values[plan_values[i]].value;
+    if (node.type != expected.type || node.text != expected.text) return false;
+    plan.aad(document, plan.leaves[plan_values[i]], a);
+    found->aad(*scanned, leaf, b);
+    if (a != b || leaf.branch != plan.leaves[plan_values[i]].branch) return false;
+  }
+  for (size_t i = 0; i < plan_comments.size(); ++i) {
+    if (scanned->node(found->leaves[found_comments[i]].node).text != values[plan_comments[i]].value.text) return false;
+  }
+  return true;
+}
+
+// Edits for every decrypted leaf that stands in the text itself (not in an alias's copy).
+Result<SecureBytes> render(const FormatType& format, const Document& document, const Walk& walk,
+                           const std::vector<LeafValue>& values, const HintTable* hints) {
+  EditList edits;
+  SecureBuffer spelled;
+  NodeId skip_until = 0;  // leaves before it lie in a container that a hint replaced
+  for (size_t i = 0; i < walk.leaves.size(); ++i) {
+    const Leaf& leaf = walk.leaves[i];
+    const LeafValue& value = values[i];
+    if (!value.was_encrypted || leaf.alias != kNoNode || leaf.node < skip_until) continue;
+    const DecodedHint* hint = hints != nullptr ? hints->find(document.node(leaf.node).text) : nullptr;
+    if (hint != nullptr && hint->levels_up > 0) {
+      NodeId container = leaf.node;
+      for (uint32_t up = 0; up < hint->levels_up && container != kNoNode; ++up) container = document.node(container).parent;
+      if (container != kNoNode && document.node(container).parent != kNoNode) {
+        edits.add_borrowed(document.node(container).span, hint->original);
+        skip_until = document.node(container).next;
+        continue;
+      }
+      hint = nullptr;
+    }
+    const Span span = format.spell(document, leaf.node, value.value, value.is_comment, spelled);
+    if (hint != nullptr) {
+      edits.add_borrowed(span, hint->original);
+    } else {
+      edits.add(span, spelled.view());
+    }
+    spelled.clear();
+  }
+  EditList metadata = TRY(format.remove_metadata(document));
+  edits.append(std::move(metadata));
+  return edits.apply(document.text);
+}
+
+}  // namespace
+
+Result<SecureBytes> render_plain(const FormatType& format, const Document& document, const Walk& walk,
+                                 const std::vector<LeafValue>& values, std::string_view layout, bool& hints_fit) {
+  hints_fit = true;
+  if (!layout.empty()) {
+    hints_fit = false;
+    const auto hints = decode_layout(layout);
+    if (hints && hints->size() == 1 && hints->front().whole) {
+      if (holds_same_values(format, hints->front().original, document, walk, values)) {
+        hints_fit = true;
+        return SecureBytes::copy_of(hints->front().original);
+      }
+    } else if (hints) {
+      const HintTable table(*hints);
+      auto candidate = render(format, document, walk, values, &table);
+      if (candidate && holds_same_values(format, candidate->expose_text(), document, walk, values)) {
+        hints_fit = true;
+        return std::move(*candidate);
+      }
+    }
+  }
+  return render(format, document, walk, values, nullptr);
+}
+
+Result<SecureBytes> decrypted_text(OpenedFile& file) {
+  if (file.format->wraps) {  // the one value is the whole file
+    for (size_t i = 0; i < file.values.size(); ++i) {
+      if (file.walk.leaves[i].entry != kNoNode && file.document.node(file.walk.leaves[i].entry).key == "data") {
+        return SecureBytes::copy_of(file.values[i].value.text);
+      }
+    }
+    return fail(ErrorCode::kUnsupported, "the file has no text entry 'data', so it is no encrypted binary file")
+        .hint("name its format with --output-type, for example --input-type yaml --output-type yaml")
+        .exit(ExitStatus::kCannotSerialize);
+  }
+  bool hints_fit = true;
+  SecureBytes text = TRY(render_plain(*file.format, file.document, file.walk, file.values, file.layout.expose_text(), hints_fit));
+  if (!hints_fit) file.warnings.push_back("the layout hints of the file do not fit it; values are spelled as SOPS would");
+  return text;
+}
+
+Result<Value> decrypted_value(const OpenedFile& file) {
+  // Leaves come in the order in which to_value() visits them, so the tree is filled from the front.
+  const Branch& branch = file.document.branches.front();
+  Value tree = TRY(to_value(file.document, branch.root));
+  if (branch.metadata != kNoNode) {
+    // The metadata entry is the first root entry with its key.
+    const auto entry = std::find_if(tree.children.begin(), tree.children.end(), [](const Value& child) {
+      return child.kind != ValueKind::kComment && child.key == "sops";
+    });
+    if (entry != tree.children.end()) tree.children.erase(entry);
+  }
+  size_t next = 0;
+  std::vector<Value*> open = {&tree};
+  // Depth first without recursion: children are pushed in reverse.
+  while (!open.empty()) {
+    Value* value = open.back();
+    open.pop_back();
+    if (value->kind == ValueKind::kMapping || value->kind == ValueKind::kSequence) {
+      for (auto child = value->children.rbegin(); child != value->children.rend(); ++child) open.push_back(&*child);
+      continue;
+    }
+    SOPS_CHECK(next < file.values.size(), "the walk and to_value() visit the same leaves");
+    const LeafValue& leaf = file.values[next++];
+    value->type = leaf.value.type;
+    value->text = leaf.value.text;
+    if (leaf.is_comment) value->kind = ValueKind::kComment;
+  }
+  return tree;
+}
+
+}  // namespace sops

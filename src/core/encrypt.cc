@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: MPL-2.0
+//
+// Encryption, read aloud:
+//   1. scan the plain text; refuse what is encrypted already
+//   2. reserve room for the metadata, so that comments are judged where SOPS will find them (yaml.md 1.6)
+//   3. walk it: which leaves are selected, and the MAC over all of them
+//   4. make the data key and wrap it for every master key
+//   5. put a ciphertext in place of every selected leaf; expand aliases that would show or lose a secret
+//   6. scan the result as SOPS will, compare with the plan
+//   7. note as layout hints what decrypting would spell differently, until it gives back the original byte for byte
+//   8. write the metadata
+#include "core/encrypt.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/parallel.h"
+#include "core/ciphertext.h"
+#include "core/decrypt.h"
+#include "core/layout.h"
+#include "core/mac.h"
+#include "core/rfc3339.h"
+#include "core/walk.h"
+
+namespace sops {
+
+namespace {
+
+constexpr size_t kLeavesPerPiece = 1024;
+
+// format.md 2.11, 2.12: nulls and empty texts stay as they are.
+bool can_be_encrypted(const Document& document, const Leaf& leaf) {
+  const Node& node = document.node(leaf.node);
+  return node.type != ScalarType::kNull && !node.text.empty();
+}
+
+struct Plan {
+  const FormatType& format;
+  Document document;                          // of the plain text with room for the metadata
+  Walk walk;
+  std::vector<bool> encrypt;                  // for each leaf
+  std::vector<std::string_view> ciphertexts;  // for each leaf; empty where nothing is encrypted
+  std::vector<SecureArena> storage;           // of the ciphertexts
+};
+
+std::string_view tag_of(const Document& document, const Leaf& leaf) {
+  return leaf.is_comment ? std::string_view("comment") : type_tag(document.node(leaf.node).type);
+}
+
+// --- 3: selection -------------------------------------------------------------------------------------------------------
+
+Result<void> check_something_is_selected(const Plan& plan, const Selector& selector, const EncryptOptions& options) {
+  if (options.allow_plaintext || options.selection.count() == 0) return {};
+  bool any_value = false;
+  for (size_t i = 0; i < plan.walk.leaves.size(); ++i) {
+    if (plan.encrypt[i]) return {};
+    any_value = any_value || (!plan.walk.leaves[i].is_comment && can_be_encrypted(plan.document, plan.walk.leaves[i]));
+  }
+  if (!any_value) return {};
+  return fail(ErrorCode::kUsage, "{} selects nothing: every value would be in the clear", selector.describe())
+      .hint("correct the rule, or say --allow-plaintext if the file is meant to be readable")
+      .exit(ExitStatus::kGeneric);
+}
+
+// in-place.md 2: what an alias copies must not be readable at one place and secret at the other.
+Result<void> check_aliases(const Plan& plan, const EncryptOptions& options) {
+  const Document& document = plan.document;
+  std::vector<bool> secret(document.nodes.size());
+  bool any_alias_key = false;
+  for (const Node& node : document.nodes) any_alias_key = any_alias_key || node.has(kFlagAliasKey);
+  for (size_t i = 0; i < plan.walk.leaves.size(); ++i) {
+    const Leaf& leaf = plan.walk.leaves[i];
+    if (plan.encrypt[i] && leaf.alias == kNoNode) secret[leaf.node] = true;
+  }
+  for (size_t i = 0; i < plan.walk.leaves.size(); ++i) {
+    const Leaf& leaf = plan.walk.leaves[i];
+    if (leaf.alias == kNoNode || plan.encrypt[i] || !secret[leaf.node] || options.allow_plaintext) continue;
+    return fail(ErrorCode::kUsage, "the alias *{} would show in the clear what is encrypted at its anchor",
+                escape_for_message(document.node(leaf.alias).text))
+        .hint("change the rule so that it selects both places, or say --allow-plaintext")
+        .at(position_at(document.text, document.node(leaf.alias).span.begin))
+        .exit(ExitStatus::kGeneric);
+  }
+  if (!any_alias_key) return {};
+  for (const Node& node : document.nodes) {
+    if (!node.has(kFlagAliasKey)) continue;
+    for (NodeId id = 0; id < document.nodes.size(); ++id) {
+      if (!secret[id] || !document.node(id).has(kFlagAnchored) || document.node(id).text != node.key) continue;
+      return fail(ErrorCode::kUsage, "an alias as a key would show in the clear what is encrypted at its anchor")
+          .hint("write the key without an alias")
+          .at(position_at(document.text, node.key_span.begin))
+          .exit(ExitStatus::kGeneric);
+    }
+  }
+  return {};
+}
+
+Result<Plan> make_plan(std::string_view text, const FormatType& format, const Selector& selector, const EncryptOptions& options) {
+  Plan plan{.format = format};
+  plan.document = TRY(format.scan(text, ScanMode::kPlain));
+  plan.walk = TRY(walk(plan.document, selector, ExitStatus::kCannotEncryptTree));
+  plan.encrypt.resize(plan.walk.leaves.size());
+  for (size_t i = 0; i < plan.walk.leaves.size(); ++i) {
+    plan.encrypt[i] = plan.walk.leaves[i].selected && can_be_encrypted(plan.document, plan.walk.leaves[i]);
+  }
+  TRY(check_something_is_selected(plan, selector, options));
+  TRY(check_aliases(plan, options));
+  return plan;
+}
+
+std::string compute_mac(const Plan& plan, bool only_encrypted) {
+  Mac mac(only_encrypted);
+  for (const Leaf& leaf : plan.walk.leaves) {
+    const Node& node = plan.document.node(leaf.node);
+    if (!leaf.is_comment && node.type != ScalarType::kNull) mac.add(node.text, leaf.selected);
+  }
+  return mac.finish();
+}
+
+// --- 5: ciphertexts -----------------------------------------------------------------------------------------------------
+
+Result<void> encrypt_leaves(Plan& plan, const DataKey& key, Services& services) {
+  const size_t count = plan.walk.leaves.size();
+  plan.ciphertexts.resize(count);
+  const size_t pieces = (count + kLeavesPerPiece - 1) / kLeavesPerPiece;
+  plan.storage.resize(pieces);
+  TRY(ValueCipher::create(key));  // fails here if at all
+  parallel_for(count, kLeavesPerPiece, [&](size_t begin, size_t end) {
+    auto cipher = ValueCipher::create(key);
+    SOPS_CHECK(cipher.has_value(), "the same call succeeded above");
+    // Random bytes in one piece (in-place.md 6).
+    std::vector<uint8_t> nonces((end - begin) * kNonceSize);
+    services.random.fill(nonces);
+    std::string aad;
+    for (size_t i = begin; i < end; ++i) {
+      if (!plan.encrypt[i]) continue;
+      const Leaf& leaf = plan.walk.leaves[i];
+      const std::string_view plaintext = plan.document.node(leaf.node).text;
+      const std::string_view tag = tag_of(plan.document, leaf);
+      plan.walk.aad(plan.document, leaf, aad);
+      const std::span<uint8_t> out = plan.storage[begin / kLeavesPerPiece].allocate(ciphertext_size(plaintext.size(), tag));
+      cipher->encrypt(plaintext, tag, aad, std::span(nonces).subspan((i - begin) * kNonceSize, kNonceSize),
+                      {reinterpret_cast<char*>(out.data()), out.size()});
+      plan.ciphertexts[i] = as_text(out);
+    }
+  });
+  return {};
+}
+
+// format.md 3.11: an encrypted comment that matches unencrypted_comment_regex would not be decrypted again. Another nonce gives
+// another text; a pattern that matches every ciphertext is refused.
+Result<void> renew_matching_comments(Plan& plan, const Selector& selector, const DataKey& key, Services& services) {
+  if (!selector.uses_comments() || selector.skips_judged_comment()) return {};
+  constexpr int kTries = 16;
+  SecureArena arena;
+  ValueCipher cipher = TRY(ValueCipher::create(key));
+  std::string aad;
+  for (size_t i = 0; i < plan.walk.leaves.size(); ++i) {
+    const Leaf& leaf = plan.walk.leaves[i];
+    if (!plan.encrypt[i] || !leaf.is_comment) continue;
+    for (int tries = 0; selector.comment_matches(plan.ciphertexts[i]); ++tries) {
+      const Node& node = plan.document.node(leaf.node);
+      if (tries == kTries) {
+        return fail(ErrorCode::kUsage, "an encrypted comment matches {}, so it could not be decrypted again", selector.describe())
+            .hint("make the pattern more specific: it must not match the text ENC[AES256_GCM,data:…,type:comment]")
+            .at(position_at(plan.document.text, node.span.begin))
+            .exit(ExitStatus::kCannotEncryptTree);
+      }
+      std::array<uint8_t, kNonceSize> nonce;
+      services.random.fill(nonce);
+      plan.walk.aad(plan.document, leaf, aad);
+      const std::span<uint8_t> out = arena.allocate(ciphertext_size(node.text.size(), "comment"));
+      cipher.encrypt(node.text, "comment", aad, nonce, {reinterpret_cast<char*>(out.data()), out.size()});
+      plan.ciphertexts[i] = as_text(out);
+    }
+  }
+  plan.storage.push_back(std::move(arena));
+  return {};
+}
+
+// The edits that put the ciphertexts in place. Leaves behind an alias are handled with their alias: it stays if nothing in it
+// is encrypted here or at its anchor (architecture.md 2), else the whole of it is expanded.
+Result<EditList> place_ciphertexts(const Plan& plan) {
+  EditList edits;
+  SecureBuffer text;
+  std::vector<bool> secret;
+  for (size_t i = 0; i < plan.walk.leaves.size();) {
+    const Leaf& leaf = plan.walk.leaves[i];
+    if (leaf.alias == kNoNode) {
+      if (plan.encrypt[i]) {
+        const Span span = plan.format.place(plan.document, leaf.node, plan.ciphertexts[i], text);
+        edits.add(span, text.view());
+        text.clear();
+      }
+      ++i;
+      continue;
+    }
+    if (secret.empty()) {
+      secret.resize(plan.document.nodes.size());
+      for (size_t k = 0; k < plan.walk.leaves.size(); ++k) {
+        if (plan.encrypt[k] && plan.walk.leaves[k].alias == kNoNode) secret[plan.walk.leaves[k].node] = true;
+      }
+    }
+    size_t end = i;
+    bool expand = false;
+    for (; end < plan.walk.leaves.size() && plan.walk.leaves[end].alias == leaf.alias; ++end) {
+      expand = expand || plan.encrypt[end] || secret[plan.walk.leaves[end].node];
+    }
+    if (expand) {
+      const SecureBytes expanded =
+          TRY(plan.format.expand_alias(plan.document, leaf.alias, std::span(plan.ciphertexts).subspan(i, end - i)));
+      edits.add(plan.document.node(leaf.alias).span, expanded.expose_text());
+    }
+    i = end;
+  }
+  return edits;
+}
+
+// --- 6: the second scan -------------------------------------------------------------------------------------------------
+
+struct Encrypted {
+  SecureBytes text;  // with placeholder metadata
+  Document document;
+  Walk walk;
+};
+
+Failure not_as_planned(const Plan& plan, const Leaf& leaf, std::string_view what) {
+  return fail(ErrorCode::kUnsupported, "SOPS would not read the encrypted text as intended: {}", what)
+      .hint("nothing was written; please report this file's shape, and write the value at this place in a simpler style")
+      .at(position_at(plan.document.text, plan.document.node(leaf.node).span.begin))
+      .exit(ExitStatus::kCannotEncryptTree);
+}
+
+// Compares the encrypted text as scanned with the plan. Comments whose path differs from the planned one are collected.
+Result<std::vector<size_t>> compare_with_plan(const Plan& plan, const Encrypted& encrypted) {
+  std::vector<size_t> moved_comments;
+  if (encrypted.walk.leaves.size() != plan.walk.leaves.size()) {
+    const Leaf& last = plan.walk.leaves[std::min(plan.walk.leaves.size(), encrypted.walk.leaves.size()) - 1];
+    return not_as_planned(plan, last, format("it has {} values and comments instead of {}", encrypted.walk.leaves.size(),
+                                             plan.walk.leaves.size()));
+  }
+  std::string planned, found;
+  for (size_t i = 0; i < plan.walk.leaves.size(); ++i) {
+    const Leaf& leaf = plan.walk.leaves[i];
+    const Leaf& other = encrypted.walk.leaves[i];
+    const Node& before = plan.document.node(leaf.node);
+    const Node& after = encrypted.document.node(other.node);
+    plan.walk.aad(plan.document, leaf, planned);
+    encrypted.walk.aad(encrypted.document, other, found);
+    if (leaf.is_comment != other.is_comment || leaf.branch != other.branch) return not_as_planned(plan, leaf, "the order differs");
+    if (planned != found) {
+      if (!leaf.is_comment) return not_as_planned(plan, leaf, "a value stands at another path");
+      if (plan.encrypt[i]) moved_comments.push_back(i);
+    }
+    if (plan.encrypt[i]) {
+      if (after.text != plan.ciphertexts[i] || after.type != ScalarType::kString) {
+        return not_as_planned(plan, leaf, "an encrypted value is read as something else");
+      }
+    } else if (after.text != before.text || after.type != before.type) {
+      return not_as_planned(plan, leaf, "a value in the clear is read as something else");
+    }
+    const bool matters = after.type != ScalarType::kNull && !after.text.empty();
+    if (matters && leaf.selected != other.selected) return not_as_planned(plan, leaf, "the rule selects other values in it");
+  }
+  return moved_comments;
+}
+
+Result<Encrypted> build(const Plan& plan, const Selector& selector) {
+  const EditList edits = TRY(place_ciphertexts(plan));
+  Encrypted encrypted;
+  encrypted.text = TRY(edits.apply(plan.document.text));
+  encrypted.document = TRY(plan.format.scan(encrypted.text.expose_text(), ScanMode::kEncrypted));
+  encrypted.walk = TRY(walk(encrypted.document, selector, ExitStatus::kCannotEncryptTree));
+  return encrypted;
+}
+
+// Comments authenticate the container that SOPS computes on the final text, so those that moved are encrypted again.
+Result<Encrypted> build_until_stable(Plan& plan, const Selector& selector, const DataKey& key, Services& services) {
+  constexpr int kRounds = 4;
+  for (int round = 0; round < kRounds; ++round) {
+    Encrypted encrypted = TRY(build(plan, selector));
+    const std::vector<size_t> moved = TRY(compare_with_plan(plan, encrypted));
+    if (moved.empty()) return encrypted;
+    SecureArena arena;
+    ValueCipher cipher = TRY(ValueCipher::create(key));
+    std::string aad;
+    for (size_t i : moved) {
+      std::array<uint8_t, kNonceSize> nonce;
+      services.random.fill(nonce);
+      const std::string_view plaintext = plan.document.node(plan.walk.leaves[i].node).text;
+      encrypted.walk.aad(encrypted.document, encrypted.walk.leaves[i], aad);
+      const std::span<uint8_t> out = arena.allocate(ciphertext_size(plaintext.size(), "comment"));
+      cipher.encrypt(plaintext, "comment", aad, nonce, {reinterpret_cast<char*>(out.data()), out.size()});
+      plan.ciphertexts[i] = as_text(out);
+      // From now on the path on the final text is the planned one.
+      plan.walk.leaves[i].container = static_cast<uint32_t>(plan.walk.containers.size());
+      plan.walk.containers.push_back(aad == ":" ? "" : aad);
+    }
+    plan.storage.push_back(std::move(arena));
+  }
+  return fail(ErrorCode::kUnsupported, "the comments of the file do not come to rest at one place")
+      .hint("nothing was written; please report this file's shape")
+      .exit(ExitStatus::kCannotEncryptTree);
+}
+
+// --- 7: layout ------------------------------------------------------------------------------------------------------------
+
+size_t depth_of(const Document& document, NodeId id) {
+  size_t depth = 0;
+  for (; document.node(id).parent != kNoNode; id = document.node(id).parent) ++depth;
+  return depth;
+}
+
+// Hints for every leaf that decrypting would spell differently, and for every alias that was expanded.
+std::vector<LayoutHint> describe(const Plan& plan, const Encrypted& encrypted, SecureArena& arena) {
+  std::vector<LayoutHint> hints;
+  SecureBuffer spelled;
+  std::vector<bool> alias_described(plan.document.nodes.size());
+  for (size_t i = 0; i < plan.walk.leaves.size(); ++i) {
+    if (!plan.encrypt[i]) continue;
+    const Leaf& leaf = plan.walk.leaves[i];
+    const auto fields = parse_ciphertext(plan.ciphertexts[i]);
+    SOPS_CHECK(fields.has_value(), "the value cipher wrote it");
+    if (leaf.alias != kNoNode) {
+      if (alias_described[leaf.alias]) continue;
+      alias_described[leaf.alias] = true;
+      const size_t depth = depth_of(encrypted.document, encrypted.walk.leaves[i].node);
+      const size_t outer = depth_of(plan.document, leaf.alias);
+      if (depth < outer) continue;  // the check on the whole text below takes care of it
+      hints.push_back({.levels_up = static_cast<uint32_t>(depth - outer), .tag_b64 = fields->tag,
+                       .original = plan.document.slice(plan.document.node(leaf.alias).span)});
+      continue;
+    }
+    const Node& node = plan.document.node(leaf.node);
+    plan.format.spell(encrypted.document, encrypted.walk.leaves[i].node, {node.type, node.text}, leaf.is_comment, spelled);
+    const std::string_view original = plan.document.slice(node.span);
+    if (spelled.view() != original) {
+      hints.push_back({.tag_b64 = fields->tag, .original = arena.store(original)});
+    }
+    spelled.clear();
+  }
+  return hints;
+}
+
+// What decrypting the encrypted text will give, with these hints.
+Result<SecureBytes> decrypt_again(const Plan& plan, const Encrypted& encrypted, std::string_view layout) {
+  std::vector<LeafValue> values(plan.walk.leaves.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    const Node& node = plan.document.node(plan.walk.leaves[i].node);
+    values[i] = {.value = {node.type, node.text}, .was_encrypted = plan.encrypt[i], .is_comment = plan.walk.leaves[i].is_comment};
+  }
+  bool hints_fit = true;
+  SecureBytes text = TRY(render_plain(plan.format, encrypted.document, encrypted.walk, values, layout, hints_fit));
+  if (!hints_fit) return fail(ErrorCode::kUnsupported, "the layout hints do not fit");
+  return text;
+}
+
+// The encoded layout, empty if there is nothing to tell. What no single hint can tell is told by the whole text.
+Result<SecureBytes> find_layout(const Plan& plan, const Encrypted& encrypted, std::string_view original) {
+  SecureArena arena;
+  const std::vector<LayoutHint> hints = describe(plan, encrypted, arena);
+  std::optional<SecureBytes> layout = SecureBytes();
+  if (!hints.empty()) layout = encode_layout(hints, original.size());
+  if (layout) {
+    const auto again = decrypt_again(plan, encrypted, layout->expose_text());
+    if (again && again->expose_text() == original) return std::move(*layout);
+  }
+  const std::array whole = {LayoutHint{.whole = true, .original = original}};
+  layout = encode_layout(whole, original.size());
+  if (layout) {
+    const auto again = decrypt_again(plan, encrypted, layout->expose_text());
+    if (again && again->expose_text() == original) return std::move(*layout);
+  }
+  return fail(ErrorCode::kUnsupported, "decrypting would not give back this file byte for byte")
+      .hint("nothing was written; please report this file's shape")
+      .exit(ExitStatus::kCannotEncryptTree);
+}
+
+// --- 8: metadata ----------------------------------------------------------------------------------------------------------
+
+Result<std::string> encrypt_entry(const DataKey& key, std::string_view plaintext, std::string_view aad, Services& services) {
+  ValueCipher cipher = TRY(ValueCipher::create(key));
+  std::array<uint8_t, kNonceSize> nonce;
+  services.random.fill(nonce);
+  std::string ciphertext(ciphertext_size(plaintext.size(), "str"), '\0');
+  cipher.encrypt(plaintext, "str", aad, nonce, ciphertext);
+  return ciphertext;
+}
+
+Result<void> check_not_encrypted(const Document& document) {
+  for (size_t i = 0; i < document.branches.size(); ++i) {
+    if (document.branches[i].metadata == kNoNode) continue;
+    const TextPosition where = position_at(document.text, document.node(document.branches[i].metadata).key_span.begin);
+    if (i > 0) {
+      return fail(ErrorCode::kUsage, "a later document has a top-level entry 'sops', which is reserved for the metadata")
+          .hint("rename the entry")
+          .at(where)
+          .exit(ExitStatus::kCannotSerialize);
+    }
+    return fail(ErrorCode::kUsage, "the file is already encrypted: it has a top-level entry 'sops'")
+        .hint("to change it use sops edit or sops set; if it is not encrypted, rename the entry")
+        .at(where)
+        .exit(ExitStatus::kAlreadyEncrypted);
+  }
+  return {};
+}
+
+Metadata new_metadata(const EncryptOptions& options, const SelectionSettings& selection, Services& services) {
+  Metadata metadata;
+  metadata.lastmodified = utc_seconds(services.clock.now());
+  metadata.version = kFileVersion;
+  metadata.selection = selection;
+  metadata.mac_only_encrypted = options.mac_only_encrypted;
+  return metadata;
+}
+
+// A format whose encrypted form is another text around one value: the file as a whole (format.md 6C).
+Result<EncryptResult> encrypt_wrapped(std::string_view text, const FormatType& format, const EncryptOptions& options,
+                                      const MasterKeyList& keys, Services& services) {
+  const DataKey key = DataKey::generate(services.random);
+  Metadata metadata = new_metadata({}, {}, services);
+  metadata.groups = TRY(wrap_data_key(key, keys, services));
+  Mac mac(false);
+  mac.add(text, true);
+  metadata.mac = TRY(encrypt_entry(key, mac.finish(), metadata.lastmodified, services));
+
+  SecureBytes ciphertext;
+  if (!text.empty()) {
+    ValueCipher cipher = TRY(ValueCipher::create(key));
+    std::array<uint8_t, kNonceSize> nonce;
+    services.random.fill(nonce);
+    ciphertext = SecureBytes(ciphertext_size(text.size(), "str"));
+    const std::span<uint8_t> out = ciphertext.expose_mutable();
+    cipher.encrypt(text, "str", "data:", nonce, {reinterpret_cast<char*>(out.data()), out.size()});
+  }
+  SecureArena arena;
+  EncryptResult result;
+  result.text = TRY(format.wrap(ciphertext.expose_text(), metadata_tree(metadata, arena), options.style));
+  return result;
+}
+
+}  // namespace
+
+Result<EncryptResult> encrypt_text(std::string_view text, const FormatType& format, const EncryptOptions& options,
+                                   const MasterKeyList& keys, Services& services) {
+  if (format.wraps) return encrypt_wrapped(text, format, options, keys, services);
+
+  const SelectionSettings selection = options.selection.count() == 0 ? SelectionSettings::standard() : options.selection;
+  const Selector selector = TRY(Selector::compile(selection, Selector::Strictness::kStrict));
+
+  SecureBytes with_room;
+  {
+    const Document plain = TRY(or_exit(format.scan(text, ScanMode::kPlain), ExitStatus::kCannotReadInput));
+    TRY(check_not_encrypted(plain));
+    const EditList room = TRY(format.reserve_metadata(plain, options.style));
+    with_room = TRY(room.apply(text));
+  }
+  Plan plan = TRY(make_plan(with_room.expose_text(), format, selector, options));
+
+  const DataKey key = DataKey::generate(services.random);
+  Metadata metadata = new_metadata(options, selection, services);
+  metadata.groups = TRY(wrap_data_key(key, keys, services));
+  metadata.mac = TRY(encrypt_entry(key, compute_mac(plan, options.mac_only_encrypted), metadata.lastmodified, services));
+
+  TRY(encrypt_leaves(plan, key, services));
+  TRY(renew_matching_comments(plan, selector, key, services));
+  const Encrypted encrypted = TRY(build_until_stable(plan, selector, key, services));
+  const SecureBytes layout = TRY(find_layout(plan, encrypted, text));
+  if (!layout.empty()) {
+    metadata.layout = TRY(encrypt_entry(key, layout.expose_text(), "sops:layout:" + metadata.lastmodified, services));
+  }
+
+  SecureArena arena;
+  const EditList block = TRY(format.write_metadata(encrypted.document, metadata_tree(metadata, arena), first_branch_tree(metadata), options.style));
+  EncryptResult result;
+  result.text = TRY(block.apply(encrypted.text.expose_text()));
+  result.warnings = plan.document.warnings;
+  return result;
+}
+
+}  // namespace sops
