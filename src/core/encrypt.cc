@@ -36,7 +36,9 @@ bool can_be_encrypted(const Document& document, const Leaf& leaf) {
 
 struct Plan {
   const FormatType& format;
-  Document document;                          // of the plain text with room for the metadata
+  SecureBytes text;                           // with room for the metadata, if comments made it necessary (step 2)
+  Document document;                          // of `text`, or else of the plain text
+  EditList room;                              // what reserves the room, if it is not in the text yet
   Walk walk;
   std::vector<bool> encrypt;                  // for each leaf
   std::vector<std::string_view> ciphertexts;  // for each leaf; empty where nothing is encrypted
@@ -95,9 +97,42 @@ Result<void> check_aliases(const Plan& plan, const EncryptOptions& options) {
   return {};
 }
 
-Result<Plan> make_plan(std::string_view text, const FormatType& format, const Selector& selector, const EncryptOptions& options) {
+Result<void> check_not_encrypted(const Document& document) {
+  for (size_t i = 0; i < document.branches.size(); ++i) {
+    if (document.branches[i].metadata == kNoNode) continue;
+    const TextPosition where = position_at(document.text, document.node(document.branches[i].metadata).key_span.begin);
+    if (i > 0) {
+      return fail(ErrorCode::kUsage, "a later document has a top-level entry 'sops', which is reserved for the metadata")
+          .hint("rename the entry")
+          .at(where)
+          .exit(ExitStatus::kCannotSerialize);
+    }
+    return fail(ErrorCode::kUsage, "the file is already encrypted: it has a top-level entry 'sops'")
+        .hint("to change it use sops edit or sops set; if it is not encrypted, rename the entry")
+        .at(where)
+        .exit(ExitStatus::kAlreadyEncrypted);
+  }
+  return {};
+}
+
+// Steps 1 and 2. Only comments can end up elsewhere because of the metadata block (yaml.md 1.6), so a file without any is scanned
+// once.
+Result<Plan> scan_with_room(std::string_view text, const FormatType& format, const EncryptOptions& options) {
   Plan plan{.format = format};
-  plan.document = TRY(format.scan(text, ScanMode::kPlain));
+  plan.document = TRY(or_exit(format.scan(text, ScanMode::kPlain), ExitStatus::kCannotReadInput));
+  TRY(check_not_encrypted(plan.document));
+  plan.room = TRY(format.reserve_metadata(plan.document, options.style));
+  const auto is_comment = [](const Node& node) { return node.kind == NodeKind::kComment; };
+  if (std::any_of(plan.document.nodes.begin(), plan.document.nodes.end(), is_comment)) {
+    plan.text = TRY(plan.room.apply(text));
+    plan.document = TRY(format.scan(plan.text.expose_text(), ScanMode::kPlain));
+    plan.room = EditList();
+  }
+  return plan;
+}
+
+Result<Plan> make_plan(std::string_view text, const FormatType& format, const Selector& selector, const EncryptOptions& options) {
+  Plan plan = TRY(scan_with_room(text, format, options));
   plan.walk = TRY(walk(plan.document, selector, ExitStatus::kCannotEncryptTree));
   plan.encrypt.resize(plan.walk.leaves.size());
   for (size_t i = 0; i < plan.walk.leaves.size(); ++i) {
@@ -182,6 +217,7 @@ Result<void> renew_matching_comments(Plan& plan, const Selector& selector, const
 // is encrypted here or at its anchor (architecture.md 2), else the whole of it is expanded.
 Result<EditList> place_ciphertexts(const Plan& plan) {
   EditList edits;
+  for (const Edit& edit : plan.room.edits()) edits.add_borrowed(edit.span, edit.text);
   SecureBuffer text;
   std::vector<bool> secret;
   for (size_t i = 0; i < plan.walk.leaves.size();) {
@@ -207,9 +243,8 @@ Result<EditList> place_ciphertexts(const Plan& plan) {
       expand = expand || plan.encrypt[end] || secret[plan.walk.leaves[end].node];
     }
     if (expand) {
-      const SecureBytes expanded =
-          TRY(plan.format.expand_alias(plan.document, leaf.alias, std::span(plan.ciphertexts).subspan(i, end - i)));
-      edits.add(plan.document.node(leaf.alias).span, expanded.expose_text());
+      EditList expanded = TRY(plan.format.expand_alias(plan.document, leaf.alias, std::span(plan.ciphertexts).subspan(i, end - i)));
+      edits.append(std::move(expanded));
     }
     i = end;
   }
@@ -387,24 +422,6 @@ Result<std::string> encrypt_entry(const DataKey& key, std::string_view plaintext
   return ciphertext;
 }
 
-Result<void> check_not_encrypted(const Document& document) {
-  for (size_t i = 0; i < document.branches.size(); ++i) {
-    if (document.branches[i].metadata == kNoNode) continue;
-    const TextPosition where = position_at(document.text, document.node(document.branches[i].metadata).key_span.begin);
-    if (i > 0) {
-      return fail(ErrorCode::kUsage, "a later document has a top-level entry 'sops', which is reserved for the metadata")
-          .hint("rename the entry")
-          .at(where)
-          .exit(ExitStatus::kCannotSerialize);
-    }
-    return fail(ErrorCode::kUsage, "the file is already encrypted: it has a top-level entry 'sops'")
-        .hint("to change it use sops edit or sops set; if it is not encrypted, rename the entry")
-        .at(where)
-        .exit(ExitStatus::kAlreadyEncrypted);
-  }
-  return {};
-}
-
 Metadata new_metadata(const EncryptOptions& options, const SelectionSettings& selection, Services& services) {
   Metadata metadata;
   metadata.lastmodified = utc_seconds(services.clock.now());
@@ -417,6 +434,14 @@ Metadata new_metadata(const EncryptOptions& options, const SelectionSettings& se
 // A format whose encrypted form is another text around one value: the file as a whole (format.md 6C).
 Result<EncryptResult> encrypt_wrapped(std::string_view text, const FormatType& format, const EncryptOptions& options,
                                       const MasterKeyList& keys, Services& services) {
+  // The file may be an encrypted one under a name that does not say so; SOPS encrypts it once more.
+  if (const auto document = format.scan(text, ScanMode::kEncrypted); document) {
+    if (const auto tree = format.read_metadata(*document); tree && parse_metadata(*tree)) {
+      return fail(ErrorCode::kUsage, "the file is already encrypted: it has a top-level entry 'sops'")
+          .hint("name its format with --input-type, or use sops edit or sops set to change it")
+          .exit(ExitStatus::kAlreadyEncrypted);
+    }
+  }
   const DataKey key = DataKey::generate(services.random);
   Metadata metadata = new_metadata({}, {}, services);
   metadata.groups = TRY(wrap_data_key(key, keys, services));
@@ -448,14 +473,7 @@ Result<EncryptResult> encrypt_text(std::string_view text, const FormatType& form
   const SelectionSettings selection = options.selection.count() == 0 ? SelectionSettings::standard() : options.selection;
   const Selector selector = TRY(Selector::compile(selection, Selector::Strictness::kStrict));
 
-  SecureBytes with_room;
-  {
-    const Document plain = TRY(or_exit(format.scan(text, ScanMode::kPlain), ExitStatus::kCannotReadInput));
-    TRY(check_not_encrypted(plain));
-    const EditList room = TRY(format.reserve_metadata(plain, options.style));
-    with_room = TRY(room.apply(text));
-  }
-  Plan plan = TRY(make_plan(with_room.expose_text(), format, selector, options));
+  Plan plan = TRY(make_plan(text, format, selector, options));
 
   const DataKey key = DataKey::generate(services.random);
   Metadata metadata = new_metadata(options, selection, services);

@@ -15,7 +15,10 @@ namespace sops {
 
 inline constexpr size_t kAeadTagSize = 16;
 
-/// AES-GCM with a nonce of any length ≥ 1 (SOPS uses 32 bytes: SP 800-38D 7.1 step 2, the GHASH case).
+/// The longest nonce that OpenSSL 3 takes for AES-GCM. SOPS writes 32 bytes.
+inline constexpr size_t kMaxAesGcmNonce = 128;
+
+/// AES-GCM with a nonce of 1 to kMaxAesGcmNonce bytes (SOPS uses 32: SP 800-38D 7.1 step 2, the GHASH case).
 class AesGcm {
  public:
   /// `key`: 16, 24 or 32 bytes. Errors: kMalformed for another size.
@@ -25,10 +28,12 @@ class AesGcm {
   ~AesGcm();
 
   /// Writes plaintext.size() bytes to `ciphertext` and 16 bytes to `tag`. In place is allowed.
+  /// REQUIRES: the nonce has a length in range.
   void encrypt(std::span<const uint8_t> nonce, std::span<const uint8_t> aad, std::span<const uint8_t> plaintext,
                uint8_t* ciphertext, uint8_t* tag);
 
-  /// Writes ciphertext.size() bytes to `plaintext`; false, and zeros there, if the tag does not match. In place is allowed.
+  /// Writes ciphertext.size() bytes to `plaintext`; false, and zeros there, if the tag does not match, is not 16
+  /// bytes long, or the nonce has a length out of range. In place is allowed.
   [[nodiscard]] bool decrypt(std::span<const uint8_t> nonce, std::span<const uint8_t> aad,
                              std::span<const uint8_t> ciphertext, std::span<const uint8_t> tag, uint8_t* plaintext);
 
@@ -40,9 +45,9 @@ class AesGcm {
 
 /// ChaCha20-Poly1305 (RFC 8439) with a 32-byte key and a 12-byte nonce. seal appends the 16-byte tag; open expects it.
 SecureBytes chacha20poly1305_seal(std::span<const uint8_t> key, std::span<const uint8_t> nonce,
-                                  std::span<const uint8_t> plaintext);
+                                  std::span<const uint8_t> plaintext, std::span<const uint8_t> aad = {});
 /// Errors: kAuthFailed if the tag does not match or `sealed` is shorter than a tag.
 Result<SecureBytes> chacha20poly1305_open(std::span<const uint8_t> key, std::span<const uint8_t> nonce,
-                                          std::span<const uint8_t> sealed);
+                                          std::span<const uint8_t> sealed, std::span<const uint8_t> aad = {});
 
 }  // namespace sops

@@ -21,8 +21,8 @@ class RealServices {
   std::unique_ptr<Parts> parts_;
 };
 
-/// Makes this process a bad place to steal from: no core files, not dumpable, not traceable by others of the same user. Call
-/// first in main().
+/// Makes this process a bad place to steal from: no core files, not dumpable, not traceable by others of the same user.
+/// Call first in main().
 void harden_process();
 
 }  // namespace sops

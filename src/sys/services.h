@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// The outside world as interfaces: disk, clock, randomness, environment, child processes, terminal. Only api and cli make the
-// real ones; everyone else receives Services&, so every function can be tested without any of them. Unless a member says
-// otherwise it may be called from several threads.
+// The outside world as interfaces: disk, clock, randomness, environment, child processes, terminal. Only api and cli
+// make the real ones; everyone else receives Services&, so every function can be tested without any of them. Unless a
+// member says otherwise it may be called from several threads.
 #pragma once
 
 #include <chrono>
@@ -41,6 +41,8 @@ class Environment {
   virtual std::optional<std::string> get(const std::string& name) = 0;
   /// The working directory as the shell sees it: $PWD if it names the current directory (cli.md 3.1).
   virtual std::string working_directory() = 0;
+  /// The effective user id: who the files that we make belong to.
+  virtual uint32_t user_id() = 0;
 };
 
 /// What stat tells of a path.
@@ -66,16 +68,17 @@ class Files {
  public:
   virtual ~Files() = default;
 
-  /// The whole file, also of a pipe or /dev/stdin. Errors: kNotFound, kDenied, kIo; kUnsupported above kMaxDocumentSize.
+  /// The whole file, also of a pipe or /dev/stdin. Errors: kNotFound, kDenied, kIo; kUnsupported above
+  /// kMaxDocumentSize.
   virtual Result<SecureBytes> read(const std::string& path) = 0;
 
   /// What is at `path`, links followed. nullopt if there is nothing. Errors: kIo, kDenied.
   virtual Result<std::optional<FileInfo>> info(const std::string& path) = 0;
 
-  /// Puts `content` in place of the file so that at every instant it is whole old or whole new; makes it if it is missing
-  /// (mode 0666 less umask, or 0600 if `is_private`). Follows links; keeps mode, owner, ACL and extended attributes. Steps and
-  /// fallbacks: docs/decisions/0002. `expected`, if given, is what the file must still hold, else nothing is written.
-  /// Errors: kIo, kDenied with exit status 3; kUnavailable if the file has changed.
+  /// Puts `content` in place of the file so that at every instant it is whole old or whole new; makes it if it is
+  /// missing (mode 0666 less umask, or 0600 if `is_private`). Follows links; keeps mode, owner, ACL and extended
+  /// attributes. Steps and fallbacks: docs/decisions/0002. `expected`, if given, is what the file must still hold, else
+  /// nothing is written. Errors: kIo, kDenied with exit status 3; kUnavailable if the file has changed.
   struct ReplaceOptions {
     bool is_private = false;
     std::optional<std::span<const uint8_t>> expected;
@@ -89,9 +92,10 @@ struct RunOptions {
   std::vector<std::string> arguments;  // arguments[0] is looked up in PATH; never through the working directory
   std::span<const uint8_t> input;      // its standard input; empty: the null device
   std::map<std::string, std::string> extra_environment;
-  size_t output_limit = 16 << 20;      // bytes of standard output, beyond: kUnsupported
+  size_t output_limit = 16 << 20;         // bytes of standard output, beyond: kUnsupported
   std::chrono::milliseconds deadline{0};  // 0: none
-  bool inherit_terminal = false;       // false: standard error is discarded
+  bool inherit_terminal = false;          // false: standard error is discarded. true: it is ours, as is an empty input
+  bool inherit_output = false;            // true: standard output is ours, and RunResult::output stays empty
 };
 
 struct RunResult {

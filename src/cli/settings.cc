@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MPL-2.0
+#include "cli/settings.h"
+
+#include <algorithm>
+
+#include "cli/later.h"
+
+namespace sops {
+
+Result<const Config*> configuration(CommandContext& context, const std::string& target) {
+  if (!context.config_is_loaded) {
+    std::vector<std::string> warnings;
+    auto config = load_config({.explicit_path = context.args.text("config"), .target = target}, context.services, warnings);
+    for (const std::string& warning : warnings) context.ui.warning(warning);
+    context.config = TRY(std::move(config));
+    context.config_is_loaded = true;
+  }
+  return context.config ? &*context.config : nullptr;
+}
+
+Result<EmitStyle> emit_style(CommandContext& context, const FormatType& format) {
+  const Config* config = TRY(configuration(context, ""));
+  EmitStyle style;
+  if (config != nullptr) style.indent = config->stores.indent_for(format.id);
+  if (const auto indent = context.args.number("indent")) style.indent = static_cast<int>(std::clamp<int64_t>(*indent, -100, 100));
+  return style;
+}
+
+namespace {
+
+// Key sources of flags and environment in SOPS's order (cli.md 3.10).
+constexpr std::string_view kFlagOrder[] = {"kms", "gcp_kms", "hckms", "azure_kv", "pgp", "hc_vault", "age"};
+
+Failure not_supported_yet(std::string_view source) {
+  return fail(ErrorCode::kUnsupported, "{} keys are not supported yet", source)
+      .hint("encrypt with age keys only; SOPS can add the others: sops updatekeys");
+}
+
+// Keys named by flags or environment variables; they replace those of the configuration as a whole (config.md 5).
+Result<void> add_keys_of_flags(CommandContext& context, EncryptionSettings& settings) {
+  for (std::string_view id : kFlagOrder) {
+    if (const KeySourceType* source = find_key_source(id)) {
+      const std::string list = context.args.text(source->flag);
+      if (list.empty()) continue;
+      MasterKeys keys = TRY(in_context(source->from_list(list), "--{}", source->flag));
+      for (std::unique_ptr<MasterKey>& key : keys) {
+        settings.key_list.emplace_back(source, key.get());
+        settings.keys.push_back(std::move(key));
+      }
+      continue;
+    }
+    for (const LaterKeySource& later : kLaterKeySources) {
+      if (later.id == id && !context.args.text(later.flag).empty()) return not_supported_yet(id);
+    }
+  }
+  return {};
+}
+
+Result<void> add_keys_of_rule(const CreationRule& rule, EncryptionSettings& settings) {
+  if (rule.groups.size() > 1) {
+    return fail(ErrorCode::kUnsupported, "several key groups are not supported yet")
+        .hint("use one group, or encrypt the file with SOPS; decrypting such files works");
+  }
+  for (const KeyGroupSpec& group : rule.groups) {
+    for (const KeySpec& spec : group.keys) {
+      const KeySourceType* source = find_key_source(spec.source);
+      if (source == nullptr) return not_supported_yet(spec.source);
+      MasterKeys keys = TRY(make_master_keys({.keys = {spec}}, all_key_sources()));
+      for (std::unique_ptr<MasterKey>& key : keys) {
+        const bool repeated = std::any_of(settings.key_list.begin(), settings.key_list.end(), [&](const auto& other) {
+          return other.first == source && other.second->id() == key->id();
+        });
+        if (repeated && group.drop_repeated) continue;
+        settings.key_list.emplace_back(source, key.get());
+        settings.keys.push_back(std::move(key));
+      }
+    }
+  }
+  return {};
+}
+
+std::string or_else(std::string first, const std::string& second) { return first.empty() ? second : std::move(first); }
+
+}  // namespace
+
+Result<EncryptionSettings> encryption_settings(CommandContext& context, const Input& input, const FormatType& output_format) {
+  const ParsedArgs& args = context.args;
+  const Config* config = TRY(configuration(context, input.effective));
+
+  // The rule counts even where the keys are named by flags (cli.md 3.10).
+  const CreationRule* rule = nullptr;
+  if (config != nullptr) {
+    const RuleMatch match = TRY(in_context(find_creation_rule(*config, input.effective), "{}", escape_for_message(config->path)));
+    rule = match.rule;
+    if (rule != nullptr && args.flag("verbose")) {
+      context.ui.note(format("{}: rule {} at line {} of {} applies", input.shown, match.index + 1, rule->position.line,
+                             escape_for_message(config->path)));
+    }
+  }
+
+  EncryptionSettings settings;
+  TRY(add_keys_of_flags(context, settings));
+  if (settings.key_list.empty() && rule != nullptr) TRY(in_context(add_keys_of_rule(*rule, settings), "{}", escape_for_message(config->path)));
+  if (settings.key_list.empty() && rule == nullptr) {
+    return fail(ErrorCode::kUsage, "no .sops.yaml with creation rules was found, and no key is named")
+        .hint("name a key, for example --age age1…, or write a .sops.yaml");
+  }
+
+  const SelectionText from_rule = rule != nullptr ? rule->selection : SelectionText{};
+  SelectionSettings& selection = settings.options.selection;
+  selection.unencrypted_suffix = or_else(args.text("unencrypted-suffix"), from_rule.unencrypted_suffix);
+  selection.encrypted_suffix = or_else(args.text("encrypted-suffix"), from_rule.encrypted_suffix);
+  selection.unencrypted_regex = or_else(args.text("unencrypted-regex"), from_rule.unencrypted_regex);
+  selection.encrypted_regex = or_else(args.text("encrypted-regex"), from_rule.encrypted_regex);
+  selection.unencrypted_comment_regex = or_else(args.text("unencrypted-comment-regex"), from_rule.unencrypted_comment_regex);
+  selection.encrypted_comment_regex = or_else(args.text("encrypted-comment-regex"), from_rule.encrypted_comment_regex);
+  settings.options.mac_only_encrypted = args.flag("mac-only-encrypted") || (rule != nullptr && rule->mac_only_encrypted);
+  settings.options.allow_plaintext = args.flag("allow-plaintext");
+  settings.options.style = TRY(emit_style(context, output_format));
+  TRY(Selector::compile(selection, Selector::Strictness::kStrict));
+  return settings;
+}
+
+}  // namespace sops

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MPL-2.0
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "sys/posix.h"
+#include "sys/real_parts.h"
+
+namespace sops {
+
+namespace {
+
+using posix::Descriptor;
+using posix::error_code;
+using posix::error_text;
+
+std::string shown(const std::string& path) { return escape_for_message(path, 4096); }
+
+// The descriptor that /dev/stdin or /dev/fd/N stands for, or -1.
+int descriptor_of(const std::string& path) {
+  if (path == "/dev/stdin") return 0;
+  for (const std::string_view prefix : {"/dev/fd/", "/proc/self/fd/"}) {
+    if (path.starts_with(prefix)) return posix::parse_descriptor_number(std::string_view(path).substr(prefix.size()));
+  }
+  return -1;
+}
+
+Result<Descriptor> open_for_reading(const std::string& path) {
+  Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  const int error = errno;
+  if (file) return file;
+
+  // Opening /dev/stdin opens what it stands for once more, which a socket (ENXIO) and a file that only the parent may
+  // open (EACCES) refuse. The descriptor itself still works.
+  const int inherited = descriptor_of(path);
+  if (inherited >= 0 && (error == ENXIO || error == EACCES)) {
+    Descriptor copy(fcntl(inherited, F_DUPFD_CLOEXEC, 3));
+    if (copy) return copy;
+  }
+  return fail(error_code(error), "cannot read {}: {}", shown(path), error_text(error));
+}
+
+FileInfo::Kind kind_of(mode_t mode) {
+  if (S_ISREG(mode)) return FileInfo::Kind::kRegular;
+  if (S_ISDIR(mode)) return FileInfo::Kind::kDirectory;
+  return FileInfo::Kind::kOther;
+}
+
+class RealFiles final : public Files {
+ public:
+  Result<SecureBytes> read(const std::string& path) override {
+    const Descriptor file = TRY(open_for_reading(path));
+    struct stat status;
+    if (fstat(file.get(), &status) != 0) {
+      return fail(ErrorCode::kIo, "cannot read {}: {}", shown(path), error_text(errno));
+    }
+    if (S_ISDIR(status.st_mode)) {
+      return fail(ErrorCode::kIo, "cannot read {}: it is a directory", shown(path)).hint("name a file inside it");
+    }
+    const uint64_t size_hint = S_ISREG(status.st_mode) ? static_cast<uint64_t>(status.st_size) : 0;
+    Result<SecureBytes> bytes = posix::read_all(file.get(), size_hint, kMaxFileSize);
+    if (!bytes) bytes.error().message = format("cannot read {}: {}", shown(path), bytes.error().message);
+    return bytes;
+  }
+
+  Result<std::optional<FileInfo>> info(const std::string& path) override {
+    struct stat status;
+    if (stat(path.c_str(), &status) != 0) {
+      if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+      return fail(error_code(errno), "cannot look at {}: {}", shown(path), error_text(errno));
+    }
+    FileInfo info;
+    info.kind = kind_of(status.st_mode);
+    info.size = static_cast<uint64_t>(status.st_size);
+    info.device = status.st_dev;
+    info.inode = status.st_ino;
+    info.mode = status.st_mode & 07777;
+    info.owner = status.st_uid;
+    return info;
+  }
+
+  Result<ReplaceMethod> replace(const std::string& path, std::span<const uint8_t> content,
+                                const ReplaceOptions& options) override {
+    return replace_file(path, content, options);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Files> make_real_files() { return std::make_unique<RealFiles>(); }
+
+}  // namespace sops

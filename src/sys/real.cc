@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MPL-2.0
+#include "sys/real.h"
+
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+
+#include "sys/real_parts.h"
+
+namespace sops {
+
+namespace {
+
+class RealClock final : public Clock {
+ public:
+  std::chrono::system_clock::time_point now() override { return std::chrono::system_clock::now(); }
+};
+
+class RealRandom final : public Random {
+ public:
+  void fill(std::span<uint8_t> out) override {
+    while (!out.empty()) {
+      const ssize_t count = getrandom(out.data(), out.size(), 0);
+      if (count < 0) {
+        if (errno == EINTR) continue;
+        std::fputs("sops: error: the system gives no random bytes\n", stderr);
+        std::abort();  // a key or nonce that is not random is worse than no program
+      }
+      out = out.subspan(static_cast<size_t>(count));
+    }
+  }
+};
+
+class RealEnvironment final : public Environment {
+ public:
+  std::optional<std::string> get(const std::string& name) override {
+    const char* value = std::getenv(name.c_str());
+    if (value == nullptr) return std::nullopt;
+    return value;
+  }
+
+  // cli.md 3.1: "`$PWD` when it denotes the current directory, so a symlinked cwd stays symlinked".
+  std::string working_directory() override {
+    const std::optional<std::string> pwd = get("PWD");
+    struct stat named, actual;
+    if (pwd && pwd->starts_with('/') && stat(pwd->c_str(), &named) == 0 && stat(".", &actual) == 0 &&
+        named.st_dev == actual.st_dev && named.st_ino == actual.st_ino) {
+      return *pwd;
+    }
+    char buffer[PATH_MAX];
+    const char* path = getcwd(buffer, sizeof buffer);
+    // A directory that was removed has no name; relative paths then fail where they are used.
+    return path != nullptr ? path : ".";
+  }
+
+  uint32_t user_id() override { return geteuid(); }
+};
+
+}  // namespace
+
+struct RealServices::Parts {
+  std::unique_ptr<Files> files = make_real_files();
+  RealClock clock;
+  RealRandom random;
+  RealEnvironment environment;
+  std::unique_ptr<Processes> processes = make_real_processes();
+  std::unique_ptr<Terminal> terminal = make_real_terminal();
+  Services services{*files, clock, random, environment, *processes, *terminal};
+};
+
+RealServices::RealServices() : parts_(std::make_unique<Parts>()) {}
+RealServices::~RealServices() = default;
+Services& RealServices::get() { return parts_->services; }
+
+}  // namespace sops

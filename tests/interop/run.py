@@ -1,0 +1,330 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MPL-2.0
+"""Generated documents, or files, through the program under test, judged by SOPS as a library (the oracle, main.go).
+
+For every document x that SOPS accepts:
+
+  accept      ours accepts it
+  roundtrip   ours decrypt(ours encrypt(x)) == x, byte for byte
+  reads-ours  SOPS decrypts what ours wrote: MAC valid, the values of x
+  comments    … and the comments of x
+  ours-reads  ours decrypts what SOPS wrote, to the same values
+  set         after `sops set` by SOPS on what ours wrote no nonce stands with two data fields, and ours opens the result
+  crash       the program never dies of a signal
+
+What SOPS refuses, ours may refuse. A failing document is kept in the folder of --failures, made smaller, with a note how to see it.
+Without --oracle only accept (in sum), roundtrip and crash are checked. Standard library only.
+
+    run.py --sops PROGRAM [--oracle PROGRAM] [--count N] [--seed S] [--jobs N]
+    run.py --sops PROGRAM --oracle PROGRAM --file FILE_OR_FOLDER…
+"""
+
+import argparse
+import base64
+import json
+import multiprocessing
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import generate
+
+HERE = pathlib.Path(__file__).resolve().parent
+KEYS = HERE.parent / "golden" / "keys"
+RECIPIENT = (KEYS / "age.pub").read_text().strip()
+CIPHERTEXT = re.compile(rb"ENC\[AES256_GCM,data:([^,\]]*),iv:([^,\]]*),tag:([^,\]]*),type:(\w+)\]")
+TIMEOUT_SECONDS = 60
+SHRINK_SECONDS = 20
+
+
+class Failure(Exception):
+    """A check that did not hold: its name and what was seen."""
+
+    def __init__(self, check, text):
+        super().__init__(text)
+        self.check = check
+
+
+class Oracle:
+    """A running oracle process."""
+
+    def __init__(self, program, environment):
+        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+
+    def ask(self, op, extension, text, **fields):
+        request = {"op": op, "format": extension, "text": base64.b64encode(text).decode(), "recipient": RECIPIENT, **fields}
+        self.process.stdin.write(json.dumps(request).encode() + b"\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError("the oracle died")
+        answer = json.loads(line)
+        answer["text"] = base64.b64decode(answer.get("text") or "")
+        answer["comments"] = answer.get("comments") or []
+        return answer
+
+
+class Judge:
+    """One worker: the program under test, an oracle, a folder."""
+
+    def __init__(self, sops, oracle, encrypt_options):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sops-interop-"))
+        (self.folder / "home").mkdir()
+        self.environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(self.folder / "home"),
+                            "SOPS_AGE_KEY_FILE": str(KEYS / "age.txt"), "SOPS_DISABLE_VERSION_CHECK": "1"}
+        self.sops = sops
+        self.encrypt_options = encrypt_options
+        self.oracle = Oracle(oracle, self.environment) if oracle else None
+
+    def run(self, command, text, extension, options=()):
+        """One run of the program under test; Failure if it dies."""
+        path = self.folder / f"x.{extension}"
+        path.write_bytes(text)
+        try:
+            done = subprocess.run([self.sops, command, *options, str(path)], env=self.environment, capture_output=True,
+                                  stdin=subprocess.DEVNULL, timeout=TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise Failure("crash", f"{command}: no end after {TIMEOUT_SECONDS} s") from None
+        if done.returncode < 0 or done.returncode in (134, 139):
+            raise Failure("crash", f"{command}: status {done.returncode}: {done.stderr.decode(errors='replace')[-500:]}")
+        if done.returncode and done.stdout:
+            raise Failure("crash", f"{command}: status {done.returncode}, but {len(done.stdout)} bytes on standard output")
+        return done.returncode, done.stdout, done.stderr.decode(errors="replace").strip()
+
+    def flags(self, settings):
+        """The settings as flags of `encrypt`."""
+        options = list(self.encrypt_options)
+        for name, value in settings.items():
+            flag = "--" + name.replace("_", "-")
+            if name == "mac_only_encrypted":
+                options.append(flag)
+            elif (name, value) != ("unencrypted_suffix", "_unencrypted"):
+                options += [flag, value]
+        return ["--age", RECIPIENT, *options]
+
+    def check(self, extension, text, settings):
+        """Raises Failure; else "accepted" or "refused"."""
+        theirs = None
+        if self.oracle and self.plausible(text):
+            theirs = self.oracle.ask("encrypt", extension, text, settings=settings)
+        status, encrypted, message = self.run("encrypt", text, extension, self.flags(settings))
+        if status:
+            if theirs and theirs["ok"]:
+                raise Failure("accept", f"ours refuses with status {status}: {message}")
+            return "refused"
+
+        status, decrypted, message = self.run("decrypt", encrypted, extension)
+        if status:
+            raise Failure("roundtrip", f"ours does not open its own file, status {status}: {message}")
+        if decrypted != text:
+            raise Failure("roundtrip", difference(decrypted, text))
+        if not theirs:
+            return "accepted"
+        if not theirs["ok"]:
+            # More is accepted than SOPS accepts: its own words say whether that is deliberate.
+            raise Failure("accept", f"SOPS refuses ({theirs['stage']}: {theirs['error']}), ours accepts")
+
+        self.check_oracle_reads_ours(extension, text, encrypted, theirs)
+        self.check_ours_reads_theirs(extension, theirs)
+        self.check_set(extension, encrypted)
+        return "accepted"
+
+    def plausible(self, text):
+        """The oracle's parser expands aliases without limit; leave bombs to the unit tests."""
+        return text.count(b"*") < 200
+
+    def check_oracle_reads_ours(self, extension, text, encrypted, theirs):
+        answer = self.oracle.ask("decrypt", extension, encrypted)
+        if not answer["ok"]:
+            raise Failure("reads-ours", f"SOPS fails at {answer['stage']}: {answer['error']}")
+        if answer["digest"] != theirs["digest"]:
+            raise Failure("reads-ours", "values differ: " + first_difference(answer["dump"], theirs["dump"]))
+        if sorted(answer["comments"]) != sorted(theirs["comments"]):
+            raise Failure("comments", f"SOPS finds {answer['comments']}, in the original {theirs['comments']}")
+
+    def check_ours_reads_theirs(self, extension, theirs):
+        if not self.oracle.ask("decrypt", extension, theirs["text"])["ok"]:
+            return  # SOPS does not open its own file either
+        status, decrypted, message = self.run("decrypt", theirs["text"], extension)
+        if status:
+            raise Failure("ours-reads", f"status {status}: {message}")
+        answer = self.oracle.ask("load", extension, decrypted)
+        if not answer["ok"]:
+            raise Failure("ours-reads", f"SOPS cannot load what ours decrypted: {answer['error']}")
+        if answer["digest"] != theirs["digest"]:
+            raise Failure("ours-reads", "values differ: " + first_difference(answer["dump"], theirs["dump"]))
+
+    def check_set(self, extension, encrypted):
+        after = self.oracle.ask("set", extension, encrypted, value="a new value, this one")
+        if not after["ok"]:
+            if after["stage"] != "path":
+                # What SOPS cannot write again although it is its own tree, it cannot write for its own files either.
+                again = self.oracle.ask("decrypt", extension, encrypted)
+                if not again["ok"]:
+                    raise Failure("set", f"{after['stage']}: {after['error']}")
+            return
+        seen = {}
+        for data, nonce, tag, _ in CIPHERTEXT.findall(encrypted) + CIPHERTEXT.findall(after["text"]):
+            if seen.setdefault(nonce, (data, tag))[0] != data:
+                raise Failure("set", f"nonce {nonce.decode()} stands with two data fields")
+        status, _, message = self.run("decrypt", after["text"], extension)
+        if status:
+            raise Failure("set", f"ours does not open what SOPS set, status {status}: {message}")
+
+
+def difference(actual, expected):
+    at = next((i for i, (a, b) in enumerate(zip(actual, expected)) if a != b), min(len(actual), len(expected)))
+    line = expected[:at].count(b"\n") + 1
+    return f"byte {at}, line {line}: got {actual[at:at + 30]!r}, expected {expected[at:at + 30]!r}"
+
+
+def first_difference(actual, expected):
+    for got, wanted in zip(actual.split("\n"), expected.split("\n")):
+        if got != wanted:
+            return f"got {got!r}, expected {wanted!r}"
+    return "one is longer"
+
+
+def shrink(judge, extension, text, settings, check):
+    """A smaller document that fails the same check: lines, then characters, are left out while it still does."""
+    deadline = time.monotonic() + SHRINK_SECONDS
+
+    def fails(candidate):
+        try:
+            judge.check(extension, candidate, settings)
+        except Failure as failure:
+            return failure.check == check
+        except RuntimeError:
+            return False
+        return False
+
+    def reduce(pieces, glue):
+        size = max(1, len(pieces) // 2)
+        while size and time.monotonic() < deadline:
+            start = 0
+            while start < len(pieces) and time.monotonic() < deadline:
+                fewer = pieces[:start] + pieces[start + size:]
+                if fewer and fails(glue(fewer)):
+                    pieces = fewer
+                else:
+                    start += size
+            size //= 2
+        return glue(pieces)
+
+    text = reduce(text.splitlines(keepends=True), b"".join)
+    if len(text) < 300:
+        text = reduce([bytes([byte]) for byte in text], b"".join)
+    return text
+
+
+judge = None
+
+
+def start_worker(sops, oracle, encrypt_options):
+    global judge
+    judge = Judge(sops, oracle, encrypt_options)
+
+
+def work(job):
+    """Checks one document; returns (name, outcome or None, failure or None)."""
+    name, extension, text, settings = job
+    if text is None:
+        extension, text, settings = generate.document(*name)
+    try:
+        return name, judge.check(extension, text, settings), None
+    except Failure as failure:
+        smaller = shrink(judge, extension, text, settings, failure.check)
+        try:
+            judge.check(extension, smaller, settings)
+        except Failure as same:
+            failure = same
+        return name, None, (failure.check, str(failure), extension, text, smaller, settings)
+
+
+def jobs_of(options):
+    """What to check: files, or generated documents."""
+    if not options.file:
+        return [((options.seed, number), None, None, None) for number in range(options.first, options.first + options.count)]
+    jobs = []
+    for path in options.file:
+        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        for file in files:
+            extension = {"yml": "yaml"}.get(file.suffix[1:], file.suffix[1:])
+            if extension in ("yaml", "json"):
+                jobs.append((str(file), extension, file.read_bytes(), {"unencrypted_suffix": "_unencrypted"}))
+    return jobs
+
+
+def keep(folder, name, failure, sops):
+    """Writes a failing document, the smaller one and a note; returns the line to print."""
+    check, text, extension, original, smaller, settings = failure
+    stem = "-".join(str(part) for part in name) if isinstance(name, tuple) else pathlib.PurePath(name).name
+    folder.mkdir(parents=True, exist_ok=True)
+    place = folder / f"{check}-{stem}"
+    pathlib.Path(f"{place}.small.{extension}").write_bytes(smaller)
+    pathlib.Path(f"{place}.full.{extension}").write_bytes(original)
+    flags = " ".join(f"--{key.replace('_', '-')} '{value}'" if value is not True else f"--{key.replace('_', '-')}"
+                     for key, value in settings.items())
+    pathlib.Path(f"{place}.txt").write_text(
+        f"{check}: {text}\nsettings: {json.dumps(settings)}\n\n{sops} encrypt --age {RECIPIENT} --allow-plaintext {flags} "
+        f"{place}.small.{extension}\n")
+    return f"FAIL {check} {stem}: {text[:300]}  # {place}.small.{extension}: {smaller[:160]!r} {json.dumps(settings)}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--sops", required=True)
+    parser.add_argument("--oracle")
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--seed", default="1")
+    parser.add_argument("--first", type=int, default=0, help="number of the first document")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--file", type=pathlib.Path, nargs="+")
+    parser.add_argument("--failures", type=pathlib.Path, default=HERE.parent.parent / "build" / "interop" / "failures")
+    parser.add_argument("--max-failures", type=int, default=50, help="stop after so many")
+    parser.add_argument("--like-reference", action="store_true", help="the program under test is SOPS itself")
+    options = parser.parse_args()
+    options.sops = os.path.abspath(options.sops)
+    options.oracle = options.oracle and os.path.abspath(options.oracle)
+    for program in filter(None, (options.sops, options.oracle)):
+        if not os.access(program, os.X_OK):
+            sys.exit(f"no such program: {program}")
+    shutil.rmtree(options.failures, ignore_errors=True)
+
+    counts = {"accepted": 0, "refused": 0}
+    failures = {}
+    begin = time.monotonic()
+    jobs = jobs_of(options)
+    encrypt_options = [] if options.like_reference else ["--allow-plaintext"]
+    with multiprocessing.Pool(options.jobs, start_worker, (options.sops, options.oracle, encrypt_options)) as pool:
+        for done, (name, outcome, failure) in enumerate(pool.imap_unordered(work, jobs, chunksize=4), 1):
+            if failure:
+                failures[failure[0]] = failures.get(failure[0], 0) + 1
+                print(keep(options.failures, name, failure, options.sops), flush=True)
+                if sum(failures.values()) >= options.max_failures:
+                    print(f"stopped after {options.max_failures} failures")
+                    pool.terminate()
+                    break
+            else:
+                counts[outcome] += 1
+            if done % 5000 == 0:
+                print(f"{done} of {len(jobs)}, {sum(failures.values())} failures, {time.monotonic() - begin:.0f} s", flush=True)
+
+    total = sum(counts.values()) + sum(failures.values())
+    summary = ", ".join(f"{check} {number}" for check, number in sorted(failures.items())) or "none"
+    judged = "judged by SOPS 3.13.3" if options.oracle else "without SOPS: round trips only"
+    print(f"{total} documents (seed {options.seed}), {judged}: {counts['accepted']} accepted, {counts['refused']} refused, "
+          f"failures: {summary}; {time.monotonic() - begin:.0f} s")
+    if not options.file and counts["accepted"] < total / 2:
+        print("fewer than half of the documents were accepted: the generator or the program is broken")
+        return 1
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MPL-2.0
+//
+// The outside world for tests: everything of sys/services.h in memory, deterministic, and recording. No disk, no clock, no
+// child process is touched, so a test is the same twice and in parallel. Start with FakeServices:
+//
+//   FakeServices world;
+//   world.environment.set("SOPS_AGE_KEY_FILE", "/keys.txt");
+//   world.files.put("/keys.txt", "AGE-SECRET-KEY-1…");
+//   auto key = master_key->unwrap(fields, world.services());
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/secure_bytes.h"
+#include "base/text.h"
+#include "sys/services.h"
+
+namespace sops {
+
+/// A disk of regular files. Paths are compared as they are spelled; every folder exists.
+class MemoryFiles final : public Files {
+ public:
+  /// Makes or replaces a file.
+  void put(std::string path, std::string_view content) { files_[std::move(path)] = {std::string(content), 0644, {}}; }
+  /// Lets every later read, info and replace of `path` fail with `code`.
+  void break_path(std::string path, ErrorCode code) { files_[std::move(path)].broken = code; }
+  void remove(const std::string& path) { files_.erase(path); }
+  /// The content, nullopt if there is no such file.
+  std::optional<std::string> content(const std::string& path) const {
+    auto it = files_.find(path);
+    if (it == files_.end()) return std::nullopt;
+    return it->second.content;
+  }
+  /// The mode of a file that exists.
+  uint32_t mode(const std::string& path) const { return files_.at(path).mode; }
+
+  /// What was done, in order: "read /a", "info /b", "replace /c".
+  std::vector<std::string> log;
+
+  Result<SecureBytes> read(const std::string& path) override {
+    log.push_back("read " + path);
+    File* file = nullptr;
+    file = TRY(find(path));
+    if (file == nullptr) return fail(ErrorCode::kNotFound, "no such file: {}", path);
+    return SecureBytes::copy_of(file->content);
+  }
+
+  Result<std::optional<FileInfo>> info(const std::string& path) override {
+    log.push_back("info " + path);
+    File* file = nullptr;
+    file = TRY(find(path));
+    if (file == nullptr) return std::optional<FileInfo>();
+    FileInfo info;
+    info.size = file->content.size();
+    info.mode = file->mode;
+    info.inode = static_cast<uint64_t>(std::hash<std::string>()(path));
+    return std::optional<FileInfo>(info);
+  }
+
+  Result<ReplaceMethod> replace(const std::string& path, std::span<const uint8_t> content,
+                                const ReplaceOptions& options) override {
+    log.push_back("replace " + path);
+    File* file = nullptr;
+    file = TRY(find(path));
+    if (options.expected && (file == nullptr || file->content != as_text(*options.expected))) {
+      return fail(ErrorCode::kUnavailable, "the file has changed: {}", path);
+    }
+    if (file == nullptr) {
+      file = &files_[path];
+      file->mode = options.is_private ? 0600 : 0644;
+    }
+    file->content = std::string(as_text(content));
+    return ReplaceMethod::kRenamed;
+  }
+
+ private:
+  struct File {
+    std::string content;
+    uint32_t mode = 0644;
+    std::optional<ErrorCode> broken;
+  };
+
+  // nullptr if there is no such file.
+  Result<File*> find(const std::string& path) {
+    auto it = files_.find(path);
+    if (it == files_.end()) return nullptr;
+    if (it->second.broken) return fail(*it->second.broken, "broken by the test: {}", path);
+    return &it->second;
+  }
+
+  std::map<std::string, File> files_;
+};
+
+/// A clock that stands still until the test moves it. It begins at 2026-01-02T03:04:05Z.
+class FakeClock final : public Clock {
+ public:
+  std::chrono::system_clock::time_point now() override { return time; }
+
+  std::chrono::system_clock::time_point time{std::chrono::seconds(1767323045)};
+};
+
+/// The same "random" bytes in every run: SplitMix64. Or exactly the bytes that a test vector needs.
+class SeededRandom final : public Random {
+ public:
+  explicit SeededRandom(uint64_t seed = 1) : state_(seed) {}
+  /// The next bytes to give out, before the generated ones.
+  void push(std::span<const uint8_t> bytes) { queue_.insert(queue_.end(), bytes.begin(), bytes.end()); }
+
+  void fill(std::span<uint8_t> out) override {
+    for (uint8_t& byte : out) byte = next();
+  }
+
+ private:
+  uint8_t next() {
+    if (queue_position_ < queue_.size()) return queue_[queue_position_++];
+    state_ += 0x9e3779b97f4a7c15;
+    uint64_t mixed = state_;
+    mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;
+    mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;
+    return static_cast<uint8_t>(mixed >> 56);
+  }
+
+  uint64_t state_;
+  std::vector<uint8_t> queue_;
+  size_t queue_position_ = 0;
+};
+
+/// Environment variables; none is set at first.
+class FakeEnvironment final : public Environment {
+ public:
+  void set(std::string name, std::string value) { variables_[std::move(name)] = std::move(value); }
+  void unset(const std::string& name) { variables_.erase(name); }
+
+  std::optional<std::string> get(const std::string& name) override {
+    auto it = variables_.find(name);
+    if (it == variables_.end()) return std::nullopt;
+    return it->second;
+  }
+  std::string working_directory() override { return folder; }
+  uint32_t user_id() override { return user; }
+
+  std::string folder = "/work";
+  uint32_t user = 1000;
+
+ private:
+  std::map<std::string, std::string> variables_;
+};
+
+/// Programs as functions. A program that was not added does not exist.
+class FakeProcesses final : public Processes {
+ public:
+  /// What a program was started with.
+  struct Run {
+    std::vector<std::string> arguments;
+    std::string input;
+    std::map<std::string, std::string> extra_environment;
+  };
+  /// What a program answers.
+  struct Answer {
+    int status = 0;
+    std::string output;
+  };
+
+  /// Lets `program` (arguments[0]) answer like this.
+  void add(std::string program, std::function<Result<Answer>(const Run&)> behavior) {
+    programs_[std::move(program)] = std::move(behavior);
+  }
+  void add(std::string program, Answer answer) {
+    add(std::move(program), [answer](const Run&) -> Result<Answer> { return answer; });
+  }
+
+  /// Every start, in order.
+  std::vector<Run> runs;
+
+  Result<RunResult> run(const RunOptions& options) override {
+    runs.push_back({options.arguments, std::string(as_text(options.input)), options.extra_environment});
+    auto it = programs_.find(options.arguments.at(0));
+    if (it == programs_.end()) return fail(ErrorCode::kNotFound, "no such program: {}", options.arguments[0]);
+    Answer answer = TRY(it->second(runs.back()));
+    if (answer.output.size() > options.output_limit) return fail(ErrorCode::kUnsupported, "the program wrote too much");
+    RunResult result;
+    result.status = answer.status;
+    result.output = SecureBytes::copy_of(answer.output);
+    return result;
+  }
+
+ private:
+  std::map<std::string, std::function<Result<Answer>(const Run&)>> programs_;
+};
+
+/// A person who answers what the test laid out. Without answers there is no terminal.
+class FakeTerminal final : public Terminal {
+ public:
+  /// The answers to the next questions, in order.
+  std::vector<std::string> answers;
+  /// The questions asked.
+  std::vector<std::string> prompts;
+  bool stdin_terminal = false;
+  bool stdout_terminal = false;
+  bool stderr_terminal = false;
+
+  bool stdin_is_terminal() override { return stdin_terminal; }
+  bool stdout_is_terminal() override { return stdout_terminal; }
+  bool stderr_is_terminal() override { return stderr_terminal; }
+
+  Result<SecureBytes> ask_secret(const std::string& prompt) override {
+    if (prompts.size() >= answers.size()) return fail(ErrorCode::kUnavailable, "there is no terminal to ask on");
+    prompts.push_back(prompt);
+    return SecureBytes::copy_of(answers[prompts.size() - 1]);
+  }
+};
+
+/// All of them together.
+struct FakeServices {
+  MemoryFiles files;
+  FakeClock clock;
+  SeededRandom random;
+  FakeEnvironment environment;
+  FakeProcesses processes;
+  FakeTerminal terminal;
+
+  /// Borrowed views of the members. The result lives as long as this object.
+  Services& services() { return services_; }
+
+  FakeServices() = default;
+  FakeServices(const FakeServices&) = delete;
+  FakeServices& operator=(const FakeServices&) = delete;
+
+ private:
+  Services services_{files, clock, random, environment, processes, terminal};
+};
+
+}  // namespace sops
