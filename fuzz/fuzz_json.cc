@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// The JSON format on any text: the tree is sound; metadata put in and taken out leaves the text as it was; what is emitted
-// scans to the same values.
+// The JSON format on any text: the tree is sound; metadata put in and taken out leaves the text as it was; what is
+// emitted scans to the same values.
 #include <string>
 
 #include "formats/json/json.h"

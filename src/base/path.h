@@ -16,7 +16,7 @@ std::string clean_path(std::string_view path);
 /// `path`, cleaned, as seen from the directory `cwd` if it is relative. REQUIRES: cwd is absolute.
 std::string absolute_path(std::string_view path, std::string_view cwd);
 
-/// The directory part, cleaned: "/a/b" → "/a", "b" → ".", "/" → "/".
+/// The directory part, cleaned: "/a/b" → "/a", "/a/b/" → "/a/b", "b" → ".", "/" → "/".
 std::string dirname(std::string_view path);
 
 /// What stands behind the last slash, slashes at the end not counted: "/a/b/" → "b", "/" → "/", "" → ".".

@@ -128,7 +128,8 @@ struct RuleMatch {
 
 /// The first creation rule whose path_regex matches `path`, which is absolute and clean; the file need not exist (config.md 4).
 /// Errors: kMalformed ("can not compile regexp: …") for a pattern that was reached; kNotFound if no rule matches; kUsage if the
-/// rule has more than one selection setting; kMalformed for its key fields. All with exit status 1.
+/// rule has more than one selection setting; kMalformed for its key fields. All with exit status 1; positions are in the
+/// configuration, whose path the caller adds as context.
 Result<RuleMatch> find_creation_rule(const Config& config, std::string_view path);
 
 /// The first destination rule that matches `path` as it was given (config.md 4, last paragraph).

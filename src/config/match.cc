@@ -63,20 +63,16 @@ Result<RuleMatch> find_creation_rule(const Config& config, std::string_view path
     if (!rule.path_regex.empty()) {
       const Result<Pattern> pattern = Pattern::compile(rule.path_regex);
       if (!pattern) {
-        Result<RuleMatch> failed =
-            fail(ErrorCode::kMalformed, "can not compile regexp: {}", pattern.error().message).at(rule.position);
-        return in_context(std::move(failed), "{}", config.path);
+        return fail(ErrorCode::kMalformed, "can not compile regexp: {}", pattern.error().message).at(rule.position);
       }
       if (!pattern->matches(match.path)) continue;
     }
-    TRY(in_context(validate(rule), "{}", config.path));
+    TRY(validate(rule));
     match.rule = &rule;
     return match;
   }
-  Result<RuleMatch> failed =
-      fail(ErrorCode::kNotFound, "no matching creation rule for '{}'", escape_for_message(match.path))
+  return fail(ErrorCode::kNotFound, "no matching creation rule for '{}'", escape_for_message(match.path))
           .hint("path_regex is compared with that path; a rule without path_regex matches every file");
-  return in_context(std::move(failed), "{}", config.path);
 }
 
 Result<const DestinationRule*> find_destination_rule(const Config& config, std::string_view path) {
@@ -87,21 +83,17 @@ Result<const DestinationRule*> find_destination_rule(const Config& config, std::
   };
   const auto rule = std::ranges::find_if(config.destination_rules, fits);
   if (rule == config.destination_rules.end()) {
-    Result<const DestinationRule*> failed =
-        fail(ErrorCode::kNotFound, "no matching destination rule for '{}'", escape_for_message(path));
-    return in_context(std::move(failed), "{}", config.path);
+    return fail(ErrorCode::kNotFound, "no matching destination rule for '{}'", escape_for_message(path));
   }
   const int destinations =
       (rule->s3_bucket.empty() ? 0 : 1) + (rule->gcs_bucket.empty() ? 0 : 1) + (rule->vault_path.empty() ? 0 : 1);
   if (destinations > 1) {
-    Result<const DestinationRule*> failed =
-        fail(ErrorCode::kUsage, "more than one destinations were found in the rule for '{}'", escape_for_message(path))
+    return fail(ErrorCode::kUsage, "more than one destinations were found in the rule for '{}'", escape_for_message(path))
             .hint("keep one of s3_bucket, gcs_bucket and vault_path")
             .exit(ExitStatus::kGeneric)
             .at(rule->position);
-    return in_context(std::move(failed), "{}", config.path);
   }
-  TRY(in_context(validate(rule->recreation_rule), "{}", config.path));
+  TRY(validate(rule->recreation_rule));
   return &*rule;
 }
 

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/codec.h"
+#include "base/decimal.h"
 #include "core/rfc3339.h"
 
 namespace sops {
@@ -216,9 +217,10 @@ std::optional<double> parse_go_float(std::string_view text) {
   if (end != rest.data() + rest.size()) return std::nullopt;
   if (error == std::errc::result_out_of_range) {
     // Too small is zero for Go, too large is an error; libstdc++ reports both and leaves the value alone.
-    const std::string copy(rest);
-    value = std::strtod(copy.c_str(), nullptr);
-    if (std::isinf(value)) return std::nullopt;
+    if (style == std::chars_format::hex) return std::nullopt;
+    const auto decimal = parse_decimal_literal(rest);
+    if (!decimal) return std::nullopt;
+    value = *decimal;
   } else if (error != std::errc()) {
     return std::nullopt;
   }
@@ -228,18 +230,9 @@ std::optional<double> parse_go_float(std::string_view text) {
 std::optional<TypedText> canonical_float(std::string_view text, SecureArena& arena) {
   const auto value = parse_go_float(text);
   if (!value) return std::nullopt;
-  std::string canonical;
-  if (std::isnan(*value)) {
-    canonical = "NaN";
-  } else if (std::isinf(*value)) {
-    canonical = *value > 0 ? "+Inf" : "-Inf";
-  } else {
-    std::array<char, 400> out;  // the longest double in positional notation has 325 characters
-    const auto [end, error] = std::to_chars(out.data(), out.data() + out.size(), *value, std::chars_format::fixed);
-    canonical.assign(out.data(), end);
-  }
-  if (canonical == text) return TypedText{ScalarType::kFloat, text};
-  return TypedText{ScalarType::kFloat, arena.store(canonical)};
+  const NumberText canonical = canonical_float_text(*value);
+  if (canonical.view() == text) return TypedText{ScalarType::kFloat, text};
+  return TypedText{ScalarType::kFloat, arena.store(canonical.view())};
 }
 
 std::optional<TypedText> canonical_bool(std::string_view text) {

@@ -99,6 +99,7 @@ TEST(CanonicalPlaintext, NormalizesWhatOtherProgramsWrote) {
   EXPECT_EQ(canonical("int", "+-1"), "invalid");
   EXPECT_EQ(canonical("float", "1.10"), "1.1");
   EXPECT_EQ(canonical("float", "1e21"), "1000000000000000000000");
+  EXPECT_EQ(canonical("float", "18446744073709551616"), "18446744073709552000");
   EXPECT_EQ(canonical("float", "0x1p-2"), "0.25");
   EXPECT_EQ(canonical("float", "infinity"), "+Inf");
   EXPECT_EQ(canonical("float", "-INF"), "-Inf");

@@ -87,7 +87,7 @@ class LeafDecrypter {
     walk_.aad(document_, leaf, aad_);
     auto decrypted = cipher_.decrypt(node.text, aad_, arena);
     if (!decrypted) return at(leaf, fail(std::move(decrypted.error())));
-    if (const auto fields = parse_ciphertext(node.text); fields && !fields->rest.empty()) {
+    if (const auto fields = parse_ciphertext(node.text); fields && fields->rest.find_first_not_of('\n') != std::string_view::npos) {
       warnings.push_back(with_place(document_, walk_, leaf, "text behind the encrypted value is ignored"));
     }
     result.value = decrypted->value;

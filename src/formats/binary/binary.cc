@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Binary: any file at all. Plain it is one value without structure; encrypted it is a JSON object with the value under `data`
-// (format.md 6C), so everything about the encrypted form is JSON's.
+// Binary: any file at all. Plain it is one value without structure; encrypted it is a JSON object with the value under
+// `data` (format.md 6C), so everything about the encrypted form is JSON's.
 #include "formats/format.h"
 #include "formats/json/json.h"
 
@@ -19,7 +19,13 @@ Result<Document> scan_plain(std::string_view text) {
   document.text = text;
   document.nodes = {
       {.kind = NodeKind::kMapping, .style = NodeStyle::kRaw, .next = 2, .span = whole},
-      {.kind = NodeKind::kScalar, .style = NodeStyle::kRaw, .next = 2, .parent = 0, .span = whole, .key = kDataKey, .text = text},
+      {.kind = NodeKind::kScalar,
+       .style = NodeStyle::kRaw,
+       .next = 2,
+       .parent = 0,
+       .span = whole,
+       .key = kDataKey,
+       .text = text},
   };
   document.branches = {{.root = 0, .text = whole}};
   return document;

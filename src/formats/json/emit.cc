@@ -11,14 +11,17 @@
 namespace sops::json {
 namespace {
 
-// Number of bytes at the start of `text` that stand for themselves in a string of SOPS's.
+// Bytes that stand for themselves in a string of SOPS's (format.md 6.2.7); of those from 0x80 on, it depends.
+constexpr std::array<bool, 256> kIsPlain = [] {
+  std::array<bool, 256> plain{};
+  for (size_t byte = 0x20; byte < 0x80; ++byte) plain[byte] = true;
+  for (const char c : {'"', '\\', '<', '>', '&'}) plain[static_cast<size_t>(c)] = false;
+  return plain;
+}();
+
 size_t plain_length(std::string_view text) {
   size_t length = 0;
-  while (length < text.size()) {
-    const auto byte = static_cast<unsigned char>(text[length]);
-    if (byte < 0x20 || byte >= 0x80 || byte == '"' || byte == '\\' || byte == '<' || byte == '>' || byte == '&') break;
-    ++length;
-  }
+  while (length < text.size() && kIsPlain[static_cast<unsigned char>(text[length])]) ++length;
   return length;
 }
 
@@ -26,14 +29,22 @@ size_t plain_length(std::string_view text) {
 void append_escape(char c, SecureBuffer& out) {
   constexpr std::string_view kHex = "0123456789abcdef";
   switch (c) {
-    case '"': return out.append("\\\"");
-    case '\\': return out.append("\\\\");
-    case '\n': return out.append("\\n");
-    case '\r': return out.append("\\r");
-    case '\t': return out.append("\\t");
-    case '\b': return out.append("\\b");
-    case '\f': return out.append("\\f");
-    default: break;
+    case '"':
+      return out.append("\\\"");
+    case '\\':
+      return out.append("\\\\");
+    case '\n':
+      return out.append("\\n");
+    case '\r':
+      return out.append("\\r");
+    case '\t':
+      return out.append("\\t");
+    case '\b':
+      return out.append("\\b");
+    case '\f':
+      return out.append("\\f");
+    default:
+      break;
   }
   const auto byte = static_cast<unsigned char>(c);
   const std::array<char, 6> escape = {'\\', 'u', '0', '0', kHex[byte >> 4], kHex[byte & 15]};
@@ -49,7 +60,8 @@ class Emitter {
     TRY(begin(root));
     while (!open_.empty()) {
       Frame& frame = open_.back();
-      while (frame.next < frame.value->children.size() && frame.value->children[frame.next].kind == ValueKind::kComment) {
+      while (frame.next < frame.value->children.size() &&
+             frame.value->children[frame.next].kind == ValueKind::kComment) {
         ++frame.next;  // format.md 6.2.9
       }
       if (frame.next == frame.value->children.size()) {
@@ -81,7 +93,8 @@ class Emitter {
     if (value.kind == ValueKind::kScalar) return append_scalar({value.type, value.text}, out_);
     if (value.kind == ValueKind::kComment) return {};
     if (open_.size() == kMaxDepth) {
-      return fail(ErrorCode::kUnsupported, "nested deeper than {} levels", kMaxDepth).exit(ExitStatus::kCannotSerialize);
+      return fail(ErrorCode::kUnsupported, "nested deeper than {} levels", kMaxDepth)
+          .exit(ExitStatus::kCannotSerialize);
     }
     out_.append(value.kind == ValueKind::kMapping ? "{" : "[");
     open_.push_back({&value});
@@ -160,14 +173,27 @@ void append_string(std::string_view text, SecureBuffer& out) {
 Result<void> append_scalar(const TypedText& scalar, SecureBuffer& out) {
   const std::string_view text = scalar.text;
   switch (scalar.type) {
-    case ScalarType::kNull: out.append("null"); break;
-    case ScalarType::kBool: out.append(text == "True" || text == "true" ? "true" : "false"); break;
+    case ScalarType::kNull:
+      out.append("null");
+      break;
+    case ScalarType::kBool:
+      out.append(text == "True" || text == "true" ? "true" : "false");
+      break;
     case ScalarType::kInt:
-    case ScalarType::kUnsigned: out.append(text); break;
-    case ScalarType::kFloat: return append_float(text, out);
-    case ScalarType::kTime: append_quoted(text, out); break;
-    case ScalarType::kBytes: append_base64(text, out); break;
-    case ScalarType::kString: append_string(text, out); break;
+    case ScalarType::kUnsigned:
+      out.append(text);
+      break;
+    case ScalarType::kFloat:
+      return append_float(text, out);
+    case ScalarType::kTime:
+      append_quoted(text, out);
+      break;
+    case ScalarType::kBytes:
+      append_base64(text, out);
+      break;
+    case ScalarType::kString:
+      append_string(text, out);
+      break;
   }
   return {};
 }
@@ -196,7 +222,8 @@ Result<SecureBytes> emit_value(const Value& value, const EmitStyle& style) {
 
 Result<SecureBytes> emit(const Value& tree, const EmitStyle& style) {
   if (tree.kind != ValueKind::kMapping) {
-    return fail(ErrorCode::kUnsupported, "the top level of a JSON file must be an object").exit(ExitStatus::kCannotSerialize);
+    return fail(ErrorCode::kUnsupported, "the top level of a JSON file must be an object")
+        .exit(ExitStatus::kCannotSerialize);
   }
   Layout layout;
   layout.step = TRY(indentation_step(style));

@@ -12,12 +12,12 @@ namespace sops::json {
 
 /// White space of emitted text. The defaults are SOPS's style (format.md 6.2.6).
 struct Layout {
-  bool multi_line = true;          // every entry and item on a line of its own
+  bool multi_line = true;  // every entry and item on a line of its own
   std::string line_break = "\n";
-  std::string indent;              // of the line on which the value begins
-  std::string step = "\t";         // what each level adds
+  std::string indent;       // of the line on which the value begins
+  std::string step = "\t";  // what each level adds
   std::string colon = ": ";
-  std::string comma = ", ";        // of one-line text
+  std::string comma = ", ";  // of one-line text
 };
 
 /// One level of indentation in SOPS's style (format.md 6B): unset or -1 a tab, else that many spaces.

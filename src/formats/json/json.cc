@@ -26,8 +26,8 @@ bool is_comment_item(const Node& node) {
          node.text.ends_with(",type:comment]");
 }
 
-// An item that turned out to be a comment goes, with one comma (format.md 6.2.9). Comments in front of all values take the
-// comma behind them, all others the one before them, so that no two pieces overlap.
+// An item that turned out to be a comment goes, with one comma (format.md 6.2.9). Comments in front of all values take
+// the comma behind them, all others the one before them, so that no two pieces overlap.
 Span comment_span(const Document& document, NodeId id) {
   const Node& node = document.node(id);
   NodeId previous = kNoNode;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// JSON: the file format, and the pieces of it that other folders use (values on the command line, answers of cloud services).
-// Accepts what the decoder in SOPS accepts and keeps every position. All functions are pure.
+// JSON: the file format, and the pieces of it that other folders use (values on the command line, answers of cloud
+// services). Accepts what the decoder in SOPS accepts and keeps every position. All functions are pure.
 #pragma once
 
 #include <string_view>

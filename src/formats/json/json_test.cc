@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Expectations come from others: files that SOPS wrote (shared/golden), the public JSON test suite (shared/vectors), and the
-// rules of shared/spec/format.md with their numbers. What is only ours, layout, is literal text.
+// Expectations come from others: files that SOPS wrote (shared/golden), the public JSON test suite (shared/vectors),
+// and the rules of shared/spec/format.md with their numbers. What is only ours, layout, is literal text.
 #include "formats/json/json.h"
 
 #include <gmock/gmock.h>
@@ -73,7 +73,8 @@ std::string reserve(std::string text, const EmitStyle& style = {}) {
   return applied(json::type.reserve_metadata(plain.document, style), *plain.text);
 }
 
-std::string write(std::string text, const Value& metadata, const EmitStyle& style = {}, const Value& first_only = Value::mapping()) {
+std::string write(std::string text, const Value& metadata, const EmitStyle& style = {},
+                  const Value& first_only = Value::mapping()) {
   const Scanned file = scan(std::move(text), ScanMode::kEncrypted);
   return applied(json::type.write_metadata(file.document, metadata, first_only, style), *file.text);
 }
@@ -174,7 +175,8 @@ std::string random_object(std::mt19937& random) {
   return pick("", " ", "\n") + value(0) + pick("", "\n", "\r\n", " \n\n");
 }
 
-// --- scanning -----------------------------------------------------------------------------------------------------------
+// --- scanning
+// -----------------------------------------------------------------------------------------------------------
 
 TEST(JsonScan, MarksEveryPlaceOfTheText) {
   const Scanned file = scan(R"({"a": {"b\u0021": [1, "x"]}, "z" : null})");
@@ -322,9 +324,7 @@ TEST(JsonScan, OnlyWarnsAboutTextBehindAnEncryptedObject) {
 
 // in-place.md 6. Tried with SOPS 3.13.3: 10,000 containers in each other are written, one more ends with exit status 4.
 TEST(JsonScan, NestsAsDeepAsSops) {
-  const auto nested = [](size_t lists) {
-    return "{\"a\": " + std::string(lists, '[') + std::string(lists, ']') + "}";
-  };
+  const auto nested = [](size_t lists) { return "{\"a\": " + std::string(lists, '[') + std::string(lists, ']') + "}"; };
   const Scanned file = scan(nested(9999));
   expect_sound(file.document);
   EXPECT_EQ(file.document.nodes.size(), 10000u);
@@ -356,7 +356,8 @@ TEST(JsonScan, AcceptsWhatSopsAccepted) {
     ++rows;
     const std::string name(fields[1]);
     // 203: it is JSON, but there is a `sops` entry. SOPS drops the text behind an object silently; ours refuses that.
-    const bool accepted = (fields[3] == "0" || fields[3] == "203") && name != "trailing.json" && name != "two_docs.json";
+    const bool accepted =
+        (fields[3] == "0" || fields[3] == "203") && name != "trailing.json" && name != "two_docs.json";
     const std::string text = read_file(kGolden / "in" / name);
     EXPECT_EQ(json::type.scan(text, ScanMode::kPlain).has_value(), accepted) << name;
     if (fields[3] == "0") {
@@ -410,7 +411,8 @@ TEST(JsonScan, TakesLongStrings) {
   EXPECT_EQ(escaped.document.node(1).text.size(), body.size() + 1);
 }
 
-// --- emitting -----------------------------------------------------------------------------------------------------------
+// --- emitting
+// -----------------------------------------------------------------------------------------------------------
 
 // format.md 6.2.7
 TEST(JsonEmit, EscapesStringsAsSopsDoes) {
@@ -455,7 +457,8 @@ TEST(JsonEmit, RefusesWhatJsonCannotHold) {
 TEST(JsonEmit, WritesSingleValuesAsSopsDoes) {
   const std::string_view text = R"([1,"x",{"b":null}])";
   const auto document = json::scan_value(text);
-  EXPECT_EQ(text_of(json::type.emit_value(*to_value(*document, 0), {})), "[\n\t1,\n\t\"x\",\n\t{\n\t\t\"b\": null\n\t}\n]");
+  EXPECT_EQ(text_of(json::type.emit_value(*to_value(*document, 0), {})),
+            "[\n\t1,\n\t\"x\",\n\t{\n\t\t\"b\": null\n\t}\n]");
   EXPECT_EQ(text_of(json::type.emit_value(Value::sequence(), {})), "[]");
   EXPECT_EQ(text_of(json::type.emit_value(Value::scalar(ScalarType::kBool, "True"), {})), "true");
   EXPECT_EQ(text_of(json::type.emit_value(Value::scalar(ScalarType::kNull, ""), {})), "null");
@@ -489,7 +492,8 @@ TEST(JsonEmit, WritesDeepTreesWithoutRecursion) {
   EXPECT_EQ(std::count(text.begin(), text.end(), '['), 9999);
 }
 
-// --- against files that SOPS wrote --------------------------------------------------------------------------------------
+// --- against files that SOPS wrote
+// --------------------------------------------------------------------------------------
 
 struct GoldenFile {
   std::string name;
@@ -510,7 +514,9 @@ std::vector<GoldenFile> golden_files() {
       // SOPS writes -0.0 in clear as `-0` and reads that as the integer 0: where it stays in clear, texts cannot agree.
       if (in.filename() == "numbers.json" && std::string_view(variant) != "default") continue;
       const bool changed = fs::exists(entry.path() / "dec.json");
-      files.push_back({format("{}/{}", variant, in.filename().string()), read_file(in), read_file(enc),
+      files.push_back({format("{}/{}", variant, in.filename().string()),
+                       read_file(in),
+                       read_file(enc),
                        read_file(changed ? entry.path() / "dec.json" : in),
                        {.indent = std::string_view(variant) == "indent" ? std::optional<int>(1) : std::nullopt}});
     }
@@ -531,7 +537,8 @@ TEST(JsonGolden, EmitsPlainAndEncryptedFilesAsSopsDid) {
   EXPECT_GT(compared, 50u);
 }
 
-// Every value of an encrypted file spelled as its plaintext, and the metadata taken out: what SOPS prints on decryption.
+// Every value of an encrypted file spelled as its plaintext, and the metadata taken out: what SOPS prints on
+// decryption.
 TEST(JsonGolden, DecryptsToTheTextOfSops) {
   SKIP_WITHOUT(kGolden);
   for (const GoldenFile& file : golden_files()) {
@@ -563,7 +570,8 @@ TEST(JsonGolden, ReplacesMetadataInTheStyleOfSops) {
   }
 }
 
-// --- metadata -----------------------------------------------------------------------------------------------------------
+// --- metadata
+// -----------------------------------------------------------------------------------------------------------
 
 TEST(JsonMetadata, IsReadAsATree) {
   const Scanned file = scan(R"({"sops": {"version": "3", "age": [{"enc": "x"}]}, "a": 1})");
@@ -629,11 +637,13 @@ TEST(JsonMetadata, IsWrittenInTheLayoutOfItsNeighbours) {
   small.add("k", Value::mapping()).add("x", Value::string("y"));
   EXPECT_EQ(write("{\n  \"a\": 1,\n  \"sops\": {}\n}", small),
             "{\n  \"a\": 1,\n  \"sops\": {\n    \"k\": {\n      \"x\": \"y\"\n    }\n  }\n}");
-  EXPECT_EQ(write("{\r\n\t\"a\": {\r\n\t  \"b\": 1},\r\n\t\"sops\": {}}", small),
-            "{\r\n\t\"a\": {\r\n\t  \"b\": 1},\r\n\t\"sops\": {\r\n\t  \"k\": {\r\n\t    \"x\": \"y\"\r\n\t  }\r\n\t}}");
+  EXPECT_EQ(
+      write("{\r\n\t\"a\": {\r\n\t  \"b\": 1},\r\n\t\"sops\": {}}", small),
+      "{\r\n\t\"a\": {\r\n\t  \"b\": 1},\r\n\t\"sops\": {\r\n\t  \"k\": {\r\n\t    \"x\": \"y\"\r\n\t  }\r\n\t}}");
   EXPECT_EQ(write("{\n  \"a\": 1,\n  \"sops\": {}\n}", small, {.indent = 1}),
             "{\n  \"a\": 1,\n  \"sops\": {\n   \"k\": {\n    \"x\": \"y\"\n   }\n  }\n}");
-  EXPECT_EQ(write("{\n\"a\": 1,\n\"sops\": {}\n}", small), "{\n\"a\": 1,\n\"sops\": {\n\"k\": {\n\"x\": \"y\"\n}\n}\n}");
+  EXPECT_EQ(write("{\n\"a\": 1,\n\"sops\": {}\n}", small),
+            "{\n\"a\": 1,\n\"sops\": {\n\"k\": {\n\"x\": \"y\"\n}\n}\n}");
   EXPECT_EQ(write("{\n\t\"sops\": {}\n}", small), "{\n\t\"sops\": {\n\t\t\"k\": {\n\t\t\t\"x\": \"y\"\n\t\t}\n\t}\n}");
 }
 
@@ -653,7 +663,8 @@ TEST(JsonMetadata, MergesTheEntriesOfTheFirstBranchByKey) {
   metadata.add("mac", Value::string("m"));
   Value first_only = Value::mapping();
   first_only.add("layout", Value::string("l"));
-  EXPECT_EQ(write(R"({"sops":{}})", metadata, {}, first_only), R"({"sops":{"lastmodified":"t","layout":"l","mac":"m"}})");
+  EXPECT_EQ(write(R"({"sops":{}})", metadata, {}, first_only),
+            R"({"sops":{"lastmodified":"t","layout":"l","mac":"m"}})");
 }
 
 TEST(JsonMetadata, IsTakenOutWhereverItStands) {
@@ -690,7 +701,8 @@ TEST(JsonMetadata, LeavesNothingBehind) {
   for (int i = 0; i < 3000; ++i) expect_round_trip(random_object(random));
 }
 
-// --- values in place ----------------------------------------------------------------------------------------------------
+// --- values in place
+// ----------------------------------------------------------------------------------------------------
 
 TEST(JsonPlace, PutsCiphertextsInQuotes) {
   const Scanned file = scan(R"({"a": 5, "b": "x"})");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Where the entry `sops` stands, and how taking it out knows what putting it in has done (architecture.md 1, promise 2):
+// Where the entry `sops` stands, and how taking it out knows what putting it in has done (architecture.md 1, promise
+// 2):
 //
 //   the root has entries   `, "sops": …` directly behind the last value; taken out from the end of the value before it
 //   the root is `{}`       SOPS's style, white space on both sides; taken out with it
@@ -79,7 +80,8 @@ std::string comma_before(const Document& document, NodeId id) {
   return space_before(document, id).empty() ? "," : ", ";
 }
 
-// One level of the author's indentation below entries that are indented by `indent`, from the first one that has a level.
+// One level of the author's indentation below entries that are indented by `indent`, from the first one that has a
+// level.
 std::string step_of(const Document& document, std::string_view indent) {
   const Branch& branch = document.branches.front();
   for (NodeId id = branch.root + 1; id < document.node(branch.root).next; id = document.node(id).next) {
@@ -114,7 +116,8 @@ Result<Layout> layout_of_metadata(const Document& document, const EmitStyle& sty
     layout.line_break = inner.line_break;
     layout.step = inner.indent.starts_with(layout.indent) ? inner.indent.substr(layout.indent.size()) : inner.indent;
     if (node.kind == NodeKind::kMapping) layout.colon = colon_of(document, child);
-    if (const NodeId second = document.node(child).next; second < node.next) layout.comma = comma_before(document, second);
+    if (const NodeId second = document.node(child).next; second < node.next)
+      layout.comma = comma_before(document, second);
   } else if (layout.multi_line) {
     layout.step = style.indent ? style_step : step_of(document, layout.indent);
   }
@@ -143,7 +146,8 @@ Result<Value> read_metadata(const Document& document) {
     }
   }
   if (node.kind != NodeKind::kMapping) {
-    return fail(ErrorCode::kMalformed, "the sops entry is not an object").at(position_at(document.text, node.span.begin));
+    return fail(ErrorCode::kMalformed, "the sops entry is not an object")
+        .at(position_at(document.text, node.span.begin));
   }
   if (node.next == branch.metadata + 1) return fail(ErrorCode::kNotFound, "sops metadata not found");  // format.md 10
   return to_value(document, branch.metadata);

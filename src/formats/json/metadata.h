@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// The entry `sops` of a JSON object: reading it, making room for it, writing it, taking it out. Used by json.cc only; the
-// contracts are those of FormatType.
+// The entry `sops` of a JSON object: reading it, making room for it, writing it, taking it out. Used by json.cc only;
+// the contracts are those of FormatType.
 #pragma once
 
 #include "formats/format.h"

@@ -19,8 +19,8 @@ struct Decimal {
   std::string_view slice(size_t begin, size_t end) const { return {digits.data() + begin, end - begin}; }
 };
 
-// The shortest digits that read back. std::chars_format::fixed would not do: it prints a large number with digits that are
-// exact but not significant, where SOPS prints zeros.
+// The shortest digits that read back. std::chars_format::fixed would not do: it prints a large number with digits that
+// are exact but not significant, where SOPS prints zeros.
 Decimal shortest(double value) {
   std::array<char, 40> text;
   const auto written = std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::scientific);
@@ -68,11 +68,12 @@ void append_exponential(const Decimal& decimal, NumberText& out) {
   out.append({digits.data(), static_cast<size_t>(written.ptr - digits.data())});
 }
 
-// True if a literal that std::from_chars calls out of range is too large, not too small: which one it is follows from where
-// the first digit that counts stands.
+// True if a literal that std::from_chars calls out of range is too large, not too small: which one it is follows from
+// where the first digit that counts stands.
 bool is_huge(std::string_view literal) {
   const size_t mark = literal.find_first_of("eE");
-  const std::string_view mantissa = literal.substr(literal.starts_with('-') ? 1 : 0, mark - (literal.starts_with('-') ? 1 : 0));
+  const std::string_view mantissa =
+      literal.substr(literal.starts_with('-') ? 1 : 0, mark - (literal.starts_with('-') ? 1 : 0));
   const size_t point = std::min(mantissa.find('.'), mantissa.size());
   const size_t first = mantissa.find_first_of("123456789");
   if (first == std::string_view::npos) return false;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// A loop over tokens with one state and one "open container"; the way back out of a container is Node::parent, so nesting
-// costs no stack. What is accepted is what the decoder in SOPS accepts (format.md 6B): any repeated keys, any bytes that are
-// not UTF-8 and any lone surrogates, the latter two decoded to U+FFFD. Beyond that, truncated texts and texts that go on
-// behind the top-level object are refused (format.md 6.2.3, "Ours").
+// A loop over tokens with one state and one "open container"; the way back out of a container is Node::parent, so
+// nesting costs no stack. What is accepted is what the decoder in SOPS accepts (format.md 6B): any repeated keys, any
+// bytes that are not UTF-8 and any lone surrogates, the latter two decoded to U+FFFD. Beyond that, truncated texts and
+// texts that go on behind the top-level object are refused (format.md 6.2.3, "Ours").
 //
-// A string without escapes and with valid UTF-8 is a view into the text. Eight characters at a time are looked at until one
-// is special.
+// A string without escapes and with valid UTF-8 is a view into the text. Eight characters at a time are looked at until
+// one is special.
 #include "formats/json/scan.h"
 
-#include <array>
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cstring>
@@ -26,8 +26,8 @@ constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// A character of a string that is not simply itself: quote, backslash, control character, or the start of a sequence that
-// has to be checked.
+// A character of a string that is not simply itself: quote, backslash, control character, or the start of a sequence
+// that has to be checked.
 bool is_special(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return c == '"' || c == '\\' || byte < 0x20 || byte >= 0x80;
@@ -44,7 +44,8 @@ const char* find_special(const char* p, const char* end) {
     const uint64_t backslash = word ^ (kOnes * '\\');
     // Each term has the high bit where a byte is special, and perhaps in bytes above it, never in bytes below.
     const uint64_t found =
-        (word | (((quote - kOnes) & ~quote) | ((backslash - kOnes) & ~backslash) | ((word - kOnes * 0x20) & ~word))) & kHighs;
+        (word | (((quote - kOnes) & ~quote) | ((backslash - kOnes) & ~backslash) | ((word - kOnes * 0x20) & ~word))) &
+        kHighs;
     if (found == 0) {
       p += 8;
     } else if constexpr (std::endian::native == std::endian::little) {
@@ -78,12 +79,18 @@ int32_t code_unit(std::string_view text) {
 
 char simple_escape(char c) {
   switch (c) {
-    case 'b': return '\b';
-    case 'f': return '\f';
-    case 'n': return '\n';
-    case 'r': return '\r';
-    case 't': return '\t';
-    default: return c;  // quote, backslash, slash
+    case 'b':
+      return '\b';
+    case 'f':
+      return '\f';
+    case 'n':
+      return '\n';
+    case 'r':
+      return '\r';
+    case 't':
+      return '\t';
+    default:
+      return c;  // quote, backslash, slash
   }
 }
 
@@ -157,7 +164,8 @@ class Scanner {
   Result<Document> run(ScanMode mode) {
     if (!scan_start() || !scan_tokens() || !scan_end(mode)) return sops::fail(std::move(error_));
     if (top_level_ == TopLevel::kObject) {
-      document_.branches.push_back({.root = 0, .metadata = metadata_, .text = {0, static_cast<uint32_t>(text_.size())}});
+      document_.branches.push_back(
+          {.root = 0, .metadata = metadata_, .text = {0, static_cast<uint32_t>(text_.size())}});
     }
     return std::move(document_);
   }
@@ -166,7 +174,8 @@ class Scanner {
   enum class State { kValue, kFirstItem, kKey, kFirstKey, kAfterValue, kDone };
 
   bool fail(size_t offset, std::string_view message, std::string_view hint = {}) {
-    error_ = sops::fail(ErrorCode::kMalformed, "{}", message).hint(std::string(hint)).at(position_at(text_, offset)).error();
+    error_ =
+        sops::fail(ErrorCode::kMalformed, "{}", message).hint(std::string(hint)).at(position_at(text_, offset)).error();
     return false;
   }
 
@@ -200,7 +209,8 @@ class Scanner {
   bool check_top_level(char c) {
     if (c == '{') return true;
     if (c == '[') {
-      return fail(at_, "the top level is a list, but must be an object", "wrap it in an object, for example {\"data\": […]}");
+      return fail(at_, "the top level is a list, but must be an object",
+                  "wrap it in an object, for example {\"data\": […]}");
     }
     if (c == '"') return fail(at_, "the top level is a string, but must be an object", kWrapHint);
     if (c == 't' || c == 'f') return fail(at_, "the top level is a bool, but must be an object", kWrapHint);
@@ -216,12 +226,23 @@ class Scanner {
       const char c = text_[at_];
       bool ok = true;
       switch (state_) {
-        case State::kValue: ok = scan_any_value(c); break;
-        case State::kFirstItem: ok = c == ']' ? close() : scan_any_value(c); break;
-        case State::kKey: ok = scan_key(c); break;
-        case State::kFirstKey: ok = c == '}' ? close() : scan_key(c); break;
-        case State::kAfterValue: ok = scan_after_value(c); break;
-        case State::kDone: break;
+        case State::kValue:
+          ok = scan_any_value(c);
+          break;
+        case State::kFirstItem:
+          ok = c == ']' ? close() : scan_any_value(c);
+          break;
+        case State::kKey:
+          ok = scan_key(c);
+          break;
+        case State::kFirstKey:
+          ok = c == '}' ? close() : scan_key(c);
+          break;
+        case State::kAfterValue:
+          ok = scan_after_value(c);
+          break;
+        case State::kDone:
+          break;
       }
       if (!ok) return false;
     }
@@ -236,12 +257,23 @@ class Scanner {
                   "a JSON file holds one value; SOPS would drop the rest without a word");
     }
     const TextPosition where = position_at(text_, at_);
-    document_.warnings.push_back(
-        format("line {}, column {}: the text after the top-level object is no part of the data", where.line, where.column));
+    document_.warnings.push_back(format(
+        "line {}, column {}: the text after the top-level object is no part of the data", where.line, where.column));
     return true;
   }
 
+  // Makes room as if the rest of the text were as dense as what was read: growing step by step costs more than
+  // scanning.
+  void grow_nodes() {
+    const size_t count = document_.nodes.size();
+    if (count < 1024 || count < document_.nodes.capacity()) return;
+    const double share_read = static_cast<double>(at_) / static_cast<double>(text_.size());
+    const auto expected = static_cast<size_t>(static_cast<double>(count) / share_read * 1.02);
+    document_.nodes.reserve(std::clamp(expected, count + count / 2, count * 64));
+  }
+
   Node& add_node(NodeKind kind, size_t begin) {
+    grow_nodes();
     const NodeId id = static_cast<NodeId>(document_.nodes.size());
     Node& node = document_.nodes.emplace_back();
     node.kind = kind;
@@ -330,12 +362,18 @@ class Scanner {
         finish_scalar(node);
         return true;
       }
-      case '{': return open(NodeKind::kMapping);
-      case '[': return open(NodeKind::kSequence);
-      case 't': return scan_word("true", ScalarType::kBool, "True");
-      case 'f': return scan_word("false", ScalarType::kBool, "False");
-      case 'n': return scan_word("null", ScalarType::kNull, "");
-      default: break;
+      case '{':
+        return open(NodeKind::kMapping);
+      case '[':
+        return open(NodeKind::kSequence);
+      case 't':
+        return scan_word("true", ScalarType::kBool, "True");
+      case 'f':
+        return scan_word("false", ScalarType::kBool, "False");
+      case 'n':
+        return scan_word("null", ScalarType::kNull, "");
+      default:
+        break;
     }
     if (c == '-' || is_digit(c)) return scan_number();
     if (c == '/' || c == '#') return fail(at_, "expected a value", kCommentHint);
@@ -417,7 +455,8 @@ class Scanner {
     size_t invalid = 0;
     while (true) {
       p = find_special(p, end);
-      if (p == end) return fail(begin, "the text ends inside the string that begins here", "the file seems to be cut off");
+      if (p == end)
+        return fail(begin, "the text ends inside the string that begins here", "the file seems to be cut off");
       if (*p == '"') break;
       if (*p == '\\') {
         const size_t length = escape_length(p);
@@ -425,9 +464,11 @@ class Scanner {
         has_escapes = true;
         p += length;
       } else if (static_cast<unsigned char>(*p) >= 0x80) {
-        const size_t length = utf8_sequence_length({p, static_cast<size_t>(end - p)});
-        if (length == 0) ++invalid;
-        p += length > 0 ? length : 1;
+        do {
+          const size_t length = utf8_sequence_length({p, static_cast<size_t>(end - p)});
+          if (length == 0) ++invalid;
+          p += length > 0 ? length : 1;
+        } while (p != end && static_cast<unsigned char>(*p) >= 0x80);
       } else {
         return fail(static_cast<size_t>(p - text_.data()), "control character in a string",
                     "write it as an escape, a line break as \\n");

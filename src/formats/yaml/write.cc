@@ -353,9 +353,13 @@ Span spell_as_sops(const Document& document, NodeId id, std::string_view text, S
     span.begin = node.content;
   }
   if (style == StringStyle::kLiteral) {
-    // Its lines would come before what follows the node on its line; its last break must be there.
-    const bool keeps_break = !text.ends_with('\n') || breaks_behind(document, node.span.end) > 0;
-    if (!ends_its_line(document, node) || !keeps_break) style = StringStyle::kDoubleQuoted;
+    // Its lines would come before what follows the node on its line. The text's last line feed is the break behind the
+    // node; a header with `+` takes all that follow too.
+    const auto [body, line_feeds] = split_end(text);
+    const size_t breaks = breaks_behind(document, node.span.end);
+    const bool keeps_all = body.empty() || line_feeds > 1;
+    const bool ends_well = line_feeds == 0 || (keeps_all ? breaks == 1 : breaks > 0);
+    if (!ends_its_line(document, node) || !ends_well) style = StringStyle::kDoubleQuoted;
   }
   switch (style) {
     case StringStyle::kPlain: out.append(text); break;

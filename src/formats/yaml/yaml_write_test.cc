@@ -746,6 +746,11 @@ void decrypt_golden(const std::string& folder) {
     for (std::string word; stream >> word;) set.insert(word);
     return set;
   };
+  if (name == "comment_key_value.yaml") {
+    // The comment stays on the value's line, so the literal of SOPS has no room there: the same text in double quotes.
+    EXPECT_TRUE(text.find("c: \"text\\n\" # beside header\n") != std::string::npos) << text;
+    return;
+  }
   EXPECT_EQ(words(text), words(expected)) << folder << "\n" << text;
 }
 
@@ -769,6 +774,301 @@ TEST(Places, GoldenEncryptedFilesDecryptToWhatSopsPrints) {
   }
   std::cerr << count << " golden files\n";
   EXPECT_GT(count, 200U);
+}
+
+/// Spells `value` at the first scalar of `text` that holds a ciphertext.
+std::string spelled(const std::string& text, const TypedText& value, bool is_comment = false) {
+  const Result<Document> document = scan(text, ScanMode::kEncrypted);
+  if (!document) return "error: " + to_string(document.error());
+  for (NodeId id = 0; id < document->nodes.size(); ++id) {
+    const Node& node = document->node(id);
+    if (node.is_container() || !node.text.starts_with("ENC[")) continue;
+    SecureBuffer out;
+    const Span span = spell(*document, id, value, is_comment, out);
+    EditList edits;
+    edits.add(span, out.view());
+    return applied(edits, text);
+  }
+  return "no ciphertext";
+}
+
+/// `text` with E in place of a ciphertext spelled out.
+std::string with_enc(std::string text) {
+  replace_all(text, "E!", "ENC[AES256_GCM,data:YQ==,iv:aXY=,tag:dGFn,type:str]");
+  replace_all(text, "C!", "ENC[AES256_GCM,data:YQ==,iv:aXY=,tag:dGFn,type:comment]");
+  return text;
+}
+
+TEST(Spelling, StaysInTheAuthorsQuotesWhereTheyHoldTheText) {
+  // in-place.md 1; the texts after spelling follow from YAML's rules for each style
+  const auto string = [](std::string_view text) { return TypedText{ScalarType::kString, text}; };
+  EXPECT_EQ(spelled(with_enc("k: 'E!'\n"), string("it's")), "k: 'it''s'\n");
+  EXPECT_EQ(spelled(with_enc("k: 'E!'\n"), string("a\nb")), "k: |-\n    a\n    b\n");
+  EXPECT_EQ(spelled(with_enc("k: ['E!']\n"), string("a\nb")), "k: [\"a\\nb\"]\n");
+  EXPECT_EQ(spelled(with_enc("k: \"E!\"\n"), string("a\n\"b\\\t\xf0\x9f\x98\x80\x01")), "k: \"a\\n\\\"b\\\\\\t\xf0\x9f\x98\x80\\x01\"\n");
+  EXPECT_EQ(spelled(with_enc("k: E!\n"), string("123")), "k: \"123\"\n");
+  EXPECT_EQ(spelled(with_enc("k: !!str E!\n"), string("123")), "k: !!str 123\n");
+  EXPECT_EQ(spelled(with_enc("k: ! E!\n"), string("123")), "k: ! \"123\"\n");
+  EXPECT_EQ(spelled(with_enc("k: &a !foo E!\n"), string("true")), "k: &a !foo true\n");
+  EXPECT_EQ(spelled(with_enc("k: E! # c\n"), string("a\nb")), "k: \"a\\nb\" # c\n");
+  EXPECT_EQ(spelled(with_enc("l:\n- E!\n- x\n"), string("a\n\n")), "l:\n- |+\n  a\n\n- x\n");
+  EXPECT_EQ(spelled(with_enc("k: E!\r\nl: 1\r\n"), string("a\nb")), "k: |-\r\n    a\r\n    b\r\nl: 1\r\n");
+  EXPECT_EQ(spelled(with_enc("k: E!\n"), string("\xff\xfe")), "k: !!binary //4=\n");
+  EXPECT_EQ(spelled(with_enc("k: !!str \"E!\"\n"), string("\xff")), "k: !!binary /w==\n");
+  EXPECT_EQ(spelled(with_enc("k: ['E!', x]\n"), string("\xff")), "k: [!!binary \"/w==\", x]\n");
+}
+
+TEST(Spelling, KeepsABlockHeaderThatHoldsTheText) {
+  const auto string = [](std::string_view text) { return TypedText{ScalarType::kString, text}; };
+  EXPECT_EQ(spelled(with_enc("k: |\n  E!\nz: 1\n"), string("a\n  b\n")), "k: |\n  a\n    b\nz: 1\n");
+  EXPECT_EQ(spelled(with_enc("k: | # c\n  E!\nz: 1\n"), string("a\nb\n")), "k: | # c\n  a\n  b\nz: 1\n");
+  EXPECT_EQ(spelled(with_enc("k: |2-\n  E!\nz: 1\n"), string(" a\nb")), "k: |2-\n   a\n  b\nz: 1\n");
+  EXPECT_EQ(spelled(with_enc("k: |+\n  E!\n\nz: 1\n"), string("a\n\n")), "k: |+\n  a\n\nz: 1\n");
+  EXPECT_EQ(spelled(with_enc("k: >\n  E!\nz: 1\n"), string("a\nb\n")), "k: >\n  a\n\n  b\nz: 1\n");
+  EXPECT_EQ(spelled(with_enc("k: >2-\n  E!\nz: 1\n"), string(" a\nb")), "k: >2-\n   a\n  b\nz: 1\n");
+  // Not held: the header goes.
+  EXPECT_EQ(spelled(with_enc("k: |\n  E!\nz: 1\n"), string("a")), "k: a\nz: 1\n");
+  EXPECT_EQ(spelled(with_enc("k: |\n  E!\nz: 1\n"), string(" a\nb\n")), "k: |4\n     a\n    b\nz: 1\n");
+  EXPECT_EQ(spelled(with_enc("k: | # c\n  E!\nz: 1\n"), string("a")), "k: a # c\nz: 1\n");
+  EXPECT_EQ(spelled(with_enc("k: |\n  E!\nz: 1\n"), string("a\x01\n")), "k: \"a\\x01\\n\"\nz: 1\n");
+}
+
+TEST(Spelling, OtherTypesArePlainAndKeepATypedTag) {
+  // The tag in the place of !!str restores the type that in-place.md 1 took away.
+  EXPECT_EQ(spelled(with_enc("k: E!\n"), {ScalarType::kBool, "True"}), "k: true\n");
+  EXPECT_EQ(spelled(with_enc("k: \"E!\"\n"), {ScalarType::kInt, "-5"}), "k: -5\n");
+  EXPECT_EQ(spelled(with_enc("k: [\"E!\"]\n"), {ScalarType::kFloat, "1.5"}), "k: [1.5]\n");
+  EXPECT_EQ(spelled(with_enc("k: E!\n"), {ScalarType::kFloat, "1000000"}), "k: 1e+06\n");
+  EXPECT_EQ(spelled(with_enc("k: E!\n"), {ScalarType::kTime, "2001-01-01T00:00:00Z"}), "k: 2001-01-01T00:00:00Z\n");
+  EXPECT_EQ(spelled(with_enc("k: &a !!str \"E!\"\n"), {ScalarType::kInt, "5"}), "k: &a !!int 5\n");
+  EXPECT_EQ(spelled(with_enc("k: !!str &a E!\n"), {ScalarType::kFloat, "3"}), "k: !!float &a 3\n");
+  EXPECT_EQ(spelled(with_enc("k: !!str |-\n  E!\nz: 1\n"), {ScalarType::kBool, "False"}), "k: !!bool false\nz: 1\n");
+}
+
+TEST(Spelling, CommentItemsBecomeComments) {
+  // format.md 4.8; texts with SOPS 3.13.3's own spelling of the same file (yaml.md 5.5)
+  const TypedText text{ScalarType::kString, " c"};
+  EXPECT_EQ(spelled(with_enc("l:\n    - C!\n    - x\n"), text, true), "l:\n    # c\n    - x\n");
+  EXPECT_EQ(spelled(with_enc("l:\n    - x\n    - C!\nz: 1\n"), text, true), "l:\n    - x\n    # c\nz: 1\n");
+  EXPECT_EQ(spelled(with_enc("l:\n    - C!\nz: 1\n"), text, true), "l: []\n# c\n\nz: 1\n");
+  EXPECT_EQ(spelled(with_enc("l:\n    - C!\n"), text, true), "l: []\n# c\n");
+  EXPECT_EQ(spelled(with_enc("#C!\nk: 1\n"), text, true), "# c\nk: 1\n");
+  EXPECT_EQ(spelled(with_enc("k: 1 #C!\n"), {ScalarType::kString, "a\nb: 2"}, true), "k: 1 #a\n#b: 2\n");
+}
+
+TEST(Spelling, RandomTextsReadBackInEveryStyle) {
+  const std::vector<std::string> shapes = {
+      "k: E!\nz: 1\n", "k: 'E!'\nz: 1\n", "k: \"E!\"\nz: 1\n", "k: |\n  E!\nz: 1\n", "k: |-\n  E!\n\nz: 1\n", "k: |+\n  E!\n\n\nz: 1\n",
+      "k: >\n  E!\nz: 1\n", "k: >-\n  E!\n\nz: 1\n", "k: >+\n  E!\n\nz: 1\n", "k: |2\n  E!\nz: 1\n", "k: >2-\n  E!\nz: 1\n",
+      "k: [\"E!\", 'x']\n", "k: {a: 'E!'}\n", "l:\n- E!\n- x\n", "l:\n  - |3-\n     E!\n  - x\n", "l:\n  - - >\n      E!\n  - x\n", "k: !!str E!\n",
+      "k: !foo 'E!'\n", "k: &a E! # c\n", "k: E!\r\nz: 1\r\n", "k: |\r\n  E!\r\nz: 1\r\n", "? k\n: E!\n", "k:\n  E!\n", "k: E!", "k: |\n  E!"};
+  std::mt19937 random(99);
+  for (int round = 0; round < 4000; ++round) {
+    const std::string text = random_text(random);
+    if (text.empty()) continue;
+    for (const std::string& shape : shapes) {
+      const std::string result = spelled(with_enc(shape), {ScalarType::kString, text});
+      const Result<Document> document = scan(result, ScanMode::kEncrypted);
+      ASSERT_TRUE(document) << to_string(document.error()) << "\n" << shape << "\n" << testing::PrintToString(text) << "\n" << result;
+      const bool found = std::any_of(document->nodes.begin(), document->nodes.end(), [&](const Node& node) {
+        return node.kind == NodeKind::kScalar && node.type == ScalarType::kString && node.text == text;
+      });
+      ASSERT_TRUE(found) << shape << "\n" << testing::PrintToString(text) << "\n" << result;
+    }
+  }
+}
+
+// ---- Aliases --------------------------------------------------------------------------------------------------------------------
+
+/// A tree as text, comments left out.
+void describe(const Value& value, std::string& out) {
+  if (value.kind == ValueKind::kScalar) {
+    out += std::to_string(static_cast<int>(value.type)) + "=" + std::string(value.text) + ";";
+    return;
+  }
+  out += value.kind == ValueKind::kMapping ? "{" : "[";
+  for (const Value& child : value.children) {
+    if (child.kind == ValueKind::kComment) continue;
+    out += std::string(child.key) + ":";
+    describe(child, out);
+  }
+  out += "}";
+}
+
+std::string describe(const Document& document) {
+  std::string out;
+  for (const Branch& branch : document.branches) {
+    const Result<Value> tree = to_value(document, branch.root);
+    EXPECT_TRUE(tree);
+    if (tree) describe(*tree, out);
+  }
+  return out;
+}
+
+size_t count_leaves(const Value& value) {
+  if (value.kind == ValueKind::kScalar || value.kind == ValueKind::kComment) return 1;
+  size_t count = 0;
+  for (const Value& child : value.children) count += count_leaves(child);
+  return count;
+}
+
+TEST(Aliases, ExpandingOneKeepsEveryValue) {
+  std::vector<std::pair<std::string, std::string>> inputs = golden_inputs();
+  for (auto& input : suite_inputs()) inputs.push_back(std::move(input));
+  for (const char* text :
+       {"a: &x {b: c, 'd e': [1.0, 1, ~, 2001-01-01, 'x: y', 0x10, true, 1e3, .inf, -0.0]} # k\nb: *x # l\nc: [*x, {k: *x}]\n",
+        "a: &x\n  # inside\n  b: c\nd: *x # beside\nz:\n- *x\n- q: *x\n- [*x]\n", "a: &x |\n  l1\n  l2\nb: *x\nc: [*x]\n",
+        "a: &x\nb: *x\nc: [*x]\n", "a: &x {<<: {b: c}, \"<<\": 1}\n", "a: &x {\"<<\": 1}\nb: *x\n", "a: &b {c: d}\ne:\n  <<: *b\nf: &g\n  <<: [*b]\n  h: 1\ni: *g\n",
+        "a: &x []\nb: *x\n", "a: &x {}\nb: *x # c\n", "a: &x [1] # c\nb: *x # d\n", "a: &x !!binary /w==\nb: *x\nc: [*x]\n", "a: &x\r\n  - 1\r\nb: *x # c\r\nc: 1\r\n"}) {
+    inputs.emplace_back(text, text);
+  }
+  size_t expanded = 0;
+  for (const auto& [name, text] : inputs) {
+    const Result<Document> document = scan_plain(text);
+    if (!document) continue;
+    const std::string before = describe(*document);
+    for (NodeId id = 0; id < document->nodes.size(); ++id) {
+      const Node& node = document->node(id);
+      if (node.kind != NodeKind::kAlias || node.parent == kNoNode) continue;
+      const Result<Value> content = to_value(*document, node.target);
+      ASSERT_TRUE(content);
+      const size_t count = count_leaves(*content);
+      // As they are …
+      const std::vector<std::string_view> nothing(count);
+      const Result<EditList> edits = expand_alias(*document, id, nothing);
+      ASSERT_TRUE(edits) << name << to_string(edits.error());
+      const std::string changed = applied(*edits, text);
+      const Result<Document> again = scan(changed, ScanMode::kEncrypted);
+      ASSERT_TRUE(again) << name << ": " << to_string(again.error()) << "\n" << changed;
+      EXPECT_EQ(describe(*again), before) << name << "\n" << changed;
+      // … and with ciphertexts.
+      const std::string ciphertext = with_enc("E!");
+      const std::vector<std::string_view> all(count, ciphertext);
+      const Result<EditList> encrypted = expand_alias(*document, id, all);
+      ASSERT_TRUE(encrypted);
+      const std::string text_with = applied(*encrypted, text);
+      const Result<Document> with = scan(text_with, ScanMode::kEncrypted);
+      ASSERT_TRUE(with) << name << ": " << to_string(with.error()) << "\n" << text_with;
+      const auto holds = static_cast<size_t>(std::count_if(with->nodes.begin(), with->nodes.end(), [&](const Node& n) {
+        return n.text == ciphertext && (n.kind == NodeKind::kScalar || n.kind == NodeKind::kComment);
+      }));
+      EXPECT_EQ(holds, count) << name << "\n" << text_with;
+      EXPECT_FALSE(expand_alias(*document, id, std::vector<std::string_view>(count + 1)));
+      ++expanded;
+    }
+  }
+  EXPECT_GT(expanded, 40U);
+}
+
+TEST(Aliases, AreOneLineUnlessCommentsNeedABlock) {
+  // in-place.md 2
+  const auto expand = [](const std::string& text) {
+    const Result<Document> document = scan_plain(text);
+    EXPECT_TRUE(document);
+    for (NodeId id = 0; id < document->nodes.size(); ++id) {
+      if (document->node(id).kind != NodeKind::kAlias) continue;
+      const Result<Value> content = to_value(*document, document->node(id).target);
+      const std::vector<std::string_view> ciphertexts(count_leaves(*content), "E");
+      return applied(*expand_alias(*document, id, ciphertexts), text);
+    }
+    return std::string("no alias");
+  };
+  EXPECT_EQ(expand("a: &x {k: v, l: [w]}\nb: *x\n"), "a: &x {k: v, l: [w]}\nb: {k: \"E\", l: [\"E\"]}\n");
+  EXPECT_EQ(expand("a: &x\n  k: v\nb: *x # c\nd: 1\n"), "a: &x\n  k: v\nb: # c\n  k: E\nd: 1\n");
+  EXPECT_EQ(expand("a: &x\n  # c\n  k: v\nb: *x\nd: 1\n"), "a: &x\n  # c\n  k: v\nb: \n  #E\n  k: E\nd: 1\n");
+  EXPECT_EQ(expand("a: &x v\nb: *x # c\n"), "a: &x v\nb: E # c\n");
+  EXPECT_EQ(expand("a: &x v\nb: [*x]\n"), "a: &x v\nb: [\"E\"]\n");
+  EXPECT_EQ(expand("a: &x {k: v}\nb:\n  <<: *x\n"), "a: &x {k: v}\nb:\n  <<: {k: \"E\"}\n");
+}
+
+// ---- Metadata that others wrote ------------------------------------------------------------------------------------------------
+
+std::string without_metadata(const std::string& text) {
+  const Result<Document> document = scan(text, ScanMode::kEncrypted);
+  if (!document) return "error: " + to_string(document.error());
+  const Result<EditList> removed = remove_metadata(*document);
+  return removed ? applied(*removed, text) : "error: " + to_string(removed.error());
+}
+
+TEST(Metadata, LeavesNothingBehindWhereverItStands) {
+  // in-place.md 4: first, last or in the middle; block or flow
+  EXPECT_EQ(without_metadata("sops:\n    version: x\na: 1\n"), "a: 1\n");
+  EXPECT_EQ(without_metadata("a: 1\nsops:\n    version: x\n\nb: 2\n"), "a: 1\n\nb: 2\n");
+  EXPECT_EQ(without_metadata("a: 1\nsops: {version: x}\nb: 2\n"), "a: 1\nb: 2\n");
+  EXPECT_EQ(without_metadata("a: 1\n\"sops\":\n  version: x # c\n  # d\nb: 2\n"), "a: 1\nb: 2\n");
+  EXPECT_EQ(without_metadata("? sops\n: version: x\n? a\n: 1\n"), "? a\n: 1\n");
+  EXPECT_EQ(without_metadata("a: 1\nsops: # c\n  version: x\nb: 2\n"), "a: 1\n# c\nb: 2\n");
+  EXPECT_EQ(without_metadata("# c\nsops:\n  version: x\n"), "# c\n{}\n");
+  EXPECT_EQ(without_metadata("a: 1\nsops: &s\n  version: x\n---\nb: 2\nsops: *s\n---\nc: 3\nsops: null\n---\nsops:\n"),
+            "a: 1\n---\nb: 2\n---\nc: 3\n---\n{}\n");
+  EXPECT_EQ(without_metadata("{\"sops\": {\"version\": \"x\"}, \"a\": 1}\n"), "{\"a\": 1}\n");
+  EXPECT_EQ(without_metadata("{\"a\": 1, \"sops\": {\"version\": \"x\"}, \"b\": 2}\n"), "{\"a\": 1, \"b\": 2}\n");
+  EXPECT_EQ(without_metadata("{\n  \"a\": 1,\n  \"sops\": {\n    \"version\": \"x\"\n  }\n}\n"), "{\n  \"a\": 1\n}\n");
+  EXPECT_EQ(without_metadata("{\n  \"sops\": {\n    \"version\": \"x\"\n  },\n  \"a\": 1\n}\n"), "{\n  \"a\": 1\n}\n");
+  EXPECT_EQ(without_metadata("{\"sops\": {\"version\": \"x\"}}\n"), "{}\n");
+}
+
+TEST(Metadata, IsRewrittenInItsPlaceAndStyle) {
+  const auto rewritten = [](const std::string& text) {
+    const Result<Document> document = scan(text, ScanMode::kEncrypted);
+    EXPECT_TRUE(document) << to_string(document.error());
+    Value metadata = Value::mapping();
+    metadata.add("version", Value::string("3.13.3"));
+    metadata.add("lastmodified", Value::string("2026-01-01T00:00:00Z"));
+    Value first_only = Value::mapping();
+    first_only.add("layout", Value::string("L"));
+    const Result<EditList> edits = write_metadata(*document, metadata, first_only, {});
+    EXPECT_TRUE(edits);
+    return applied(*edits, text);
+  };
+  const std::string body = "lastmodified: \"2026-01-01T00:00:00Z\"\n  layout: L\n  version: 3.13.3\n";
+  const std::string flow = "{\"lastmodified\": \"2026-01-01T00:00:00Z\", \"layout\": \"L\", \"version\": \"3.13.3\"}";
+  EXPECT_EQ(rewritten("sops:\n  version: x\n  mac: y\na: 1\n"), "sops:\n  " + body + "a: 1\n");
+  EXPECT_EQ(rewritten("a: 1\nsops:\n  # c\n  version: x # d\n"), "a: 1\nsops:\n  # c\n  " + body.substr(0, body.size() - 1) + " # d\n");
+  EXPECT_EQ(rewritten("a: 1\n'sops': {version: x}\nb: 2\n"), "a: 1\n'sops': " + flow + "\nb: 2\n");
+  EXPECT_EQ(rewritten("{\"sops\": {\"version\": \"x\"}, \"a\": 1}\n"), "{\"sops\": " + flow + ", \"a\": 1}\n");
+  EXPECT_EQ(rewritten("a:\n  b: 1\nsops:\n  version: x\n---\nb: 2\nsops: ~\n"),
+            "a:\n  b: 1\nsops:\n  " + body + "---\nb: 2\nsops: \n  lastmodified: \"2026-01-01T00:00:00Z\"\n  version: 3.13.3\n");
+}
+
+TEST(Metadata, IsFoundOnlyWhereItIsAMapping) {
+  const auto code = [](const std::string& text) -> std::optional<ErrorCode> {
+    const Result<Document> document = scan(text, ScanMode::kEncrypted);
+    EXPECT_TRUE(document) << text;
+    const Result<Value> metadata = read_metadata(*document);
+    return metadata ? std::nullopt : std::optional(metadata.error().code);
+  };
+  EXPECT_EQ(code("a: 1\n"), ErrorCode::kNotFound);
+  EXPECT_EQ(code("a: 1\n---\nsops: {}\n"), ErrorCode::kNotFound);
+  EXPECT_EQ(code("sops: 1\n"), ErrorCode::kMalformed);
+  EXPECT_EQ(code("sops: [1]\n"), ErrorCode::kMalformed);
+  EXPECT_EQ(code("sops: {}\n"), std::nullopt);
+}
+
+// ---- UTF-16 -----------------------------------------------------------------------------------------------------------------------
+
+TEST(Encoding, Utf16ComesBackAsItWas) {
+  using namespace std::string_literals;
+  // Bytes by hand: "a€😀" with marks in both orders (RFC 2781)
+  const std::string little = "\xff\xfe"s "a\0\xac\x20\x3d\xd8\x00\xde"s;
+  const std::string big = "\xfe\xff"s "\0a\x20\xac\xd8\x3d\xde\x00"s;
+  for (const std::string& raw : {little, big}) {
+    const Result<std::optional<SecureBytes>> text = decode_text(raw);
+    ASSERT_TRUE(text && *text);
+    EXPECT_EQ((*text)->expose_text(), "a\xe2\x82\xac\xf0\x9f\x98\x80");
+    EXPECT_EQ(encode_text((*text)->expose_text(), raw).expose_text(), raw);
+  }
+  const Result<std::optional<SecureBytes>> utf8 = decode_text("a: 1\n");
+  ASSERT_TRUE(utf8);
+  EXPECT_FALSE(*utf8);
+  EXPECT_FALSE(decode_text(little.substr(0, little.size() - 1)));
+  EXPECT_FALSE(decode_text(little.substr(0, little.size() - 2)));
+  EXPECT_FALSE(decode_text("\xff\xfe\x00\xde"s));
+}
+
+TEST(Record, NamesYaml) {
+  EXPECT_EQ(type.id, "yaml");
+  EXPECT_EQ(type.suffixes.size(), 2U);
 }
 
 }  // namespace
