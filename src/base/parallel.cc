@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 #include "base/parallel.h"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <atomic>
 #include <thread>
@@ -18,8 +20,14 @@ void parallel_for(size_t count, size_t grain, const std::function<void(size_t be
   const auto work = [&] {
     for (size_t piece = next++; piece < pieces; piece = next++) body(piece * grain, std::min(count, (piece + 1) * grain));
   };
+  // Helpers start with every signal blocked, so that signals reach the thread that knows what to do with them.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &before);
   std::vector<std::jthread> helpers;
   for (size_t i = 1; i < threads; ++i) helpers.emplace_back(work);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   work();
 }
 

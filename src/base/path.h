@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Paths as texts: nothing here looks at a disk, so links are not resolved. The rules are those of Go's path/filepath on Unix,
-// because `.sops.yaml` is matched against such paths (config.md 4). Pure functions.
+// Paths as texts: nothing here looks at a disk, so links are not resolved. The rules are those of Go's path/filepath on
+// Unix, because `.sops.yaml` is matched against such paths (config.md 4). Pure functions.
 #pragma once
 
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace sops {
 
-/// The shortest path that names the same by text alone: no double slashes, no `.`, no `..` behind a name or the root, no slash
-/// at the end. "" gives ".".
+/// The shortest path that names the same by text alone: no double slashes, no `.`, no `..` behind a name or the root,
+/// no slash at the end. "" gives ".".
 std::string clean_path(std::string_view path);
 
 /// `path`, cleaned, as seen from the directory `cwd` if it is relative. REQUIRES: cwd is absolute.

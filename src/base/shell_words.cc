@@ -41,7 +41,8 @@ Result<std::vector<std::string>> split_shell_words(std::string_view text) {
     }
   }
   if (quote != 0) {
-    return fail(ErrorCode::kMalformed, "the command has a {} without its end", quote == '"' ? "double quote" : "single quote");
+    return fail(ErrorCode::kMalformed, "the command has a {} without its end",
+                quote == '"' ? "double quote" : "single quote");
   }
   if (in_word) words.push_back(std::move(word));
   return words;

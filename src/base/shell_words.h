@@ -18,10 +18,11 @@ namespace sops {
 ///   - '…' keeps everything, `\` too;
 ///   - outside quotes `\` makes the next character literal;
 ///   - `#` where a word would begin starts a comment that ends with the line.
-/// Nothing is expanded: no variables, no file name patterns, no `~`. `""` is an empty word. No words at all is no error.
+/// Nothing is expanded: no variables, no file name patterns, no `~`. `""` is an empty word. No words at all is no
+/// error.
 ///
-/// Errors: kMalformed for a quote without its end or a `\` at the very end. The message does not quote `text`, which may hold
-/// a secret.
+/// Errors: kMalformed for a quote without its end or a `\` at the very end. The message does not quote `text`, which
+/// may hold a secret.
 Result<std::vector<std::string>> split_shell_words(std::string_view text);
 
 }  // namespace sops

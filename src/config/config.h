@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// The configuration file `.sops.yaml`: finding it, reading it, and choosing the rule for a file (config.md). It says who may
-// read a new file; nothing here makes keys or encrypts. Settings are kept as text, as the user wrote them: core and the key
-// sources give them their meaning.
+// The configuration file `.sops.yaml`: finding it, reading it, and choosing the rule for a file (config.md). It says
+// who may read a new file; nothing here makes keys or encrypts. Settings are kept as text, as the user wrote them: core
+// and the key sources give them their meaning.
 //
 //   auto config = TRY(load_config({.explicit_path = …, .target = path}, services, warnings));
 //   if (config) match = TRY(find_creation_rule(*config, path));
@@ -22,18 +22,19 @@
 
 namespace sops {
 
-/// One entry of a key list: a comma list for the parser of its key source, or, inside `key_groups`, the fields of one key.
+/// One entry of a key list: a comma list for the parser of its key source, or, inside `key_groups`, the fields of one
+/// key.
 struct KeySpec {
-  std::string source;      // KeySourceType::id: "age", "pgp", "kms", "gcp_kms", "hckms", "azure_kv", "hc_vault", …
+  std::string source;     // KeySourceType::id: "age", "pgp", "kms", "gcp_kms", "hckms", "azure_kv", "hc_vault", …
   std::string text;       // what KeySourceType::from_list reads; unused if there are `fields`
   FieldMap fields;        // named as in a file's metadata ("arn", "context", "fp", …): for KeySourceType::from_metadata
   TextPosition position;  // in the configuration
-  std::string label;      // the comment at the end of the item's line, else on the line above (keys.md 1.7); may be empty
+  std::string label;  // the comment at the end of the item's line, else on the line above (keys.md 1.7); may be empty
 };
 
 /// Keys of which any one opens the group's share.
 struct KeyGroupSpec {
-  std::vector<KeySpec> keys;  // `merge` resolved, in SOPS's order (config.md 3.4)
+  std::vector<KeySpec> keys;   // `merge` resolved, in SOPS's order (config.md 3.4)
   bool drop_repeated = false;  // from `key_groups`: of keys with one id() only the first counts. Flat fields keep all
 };
 
@@ -52,13 +53,14 @@ struct SelectionText {
 
 /// Keys and settings for new files (config.md 3.2). Of a rule that find_creation_rule returns, everything is valid.
 struct CreationRule {
-  std::string path_regex;  // empty matches every path
+  std::string path_regex;            // empty matches every path
   std::vector<KeyGroupSpec> groups;  // at least one; a rule without keys has one empty group
   int64_t shamir_threshold = 0;      // 0: all groups
   SelectionText selection;
   bool mac_only_encrypted = false;
   TextPosition position;
-  std::optional<Error> key_error;  // why the flat key fields are wrong; counts only when the rule is chosen (config.md 3.3)
+  std::optional<Error>
+      key_error;  // why the flat key fields are wrong; counts only when the rule is chosen (config.md 3.3)
 };
 
 /// Where `publish` sends a file (config.md 3.5).
@@ -92,7 +94,8 @@ struct Config {
   std::string path;       // as found, for messages: "../.sops.yaml"
   std::string directory;  // absolute: what path_regex is relative to
   ConfigOrigin origin = ConfigOrigin::kExplicit;
-  std::optional<std::vector<CreationRule>> creation_rules;  // unset: the key is absent or null, which is no error by itself
+  std::optional<std::vector<CreationRule>>
+      creation_rules;  // unset: the key is absent or null, which is no error by itself
   std::vector<DestinationRule> destination_rules;
   StoreSettings stores;
   bool looks_from_target = false;  // `config: {lookup: target}`, ours (editing.md 6.1)
@@ -101,21 +104,21 @@ struct Config {
 /// What to look for.
 struct ConfigQuery {
   std::string explicit_path;  // --config or SOPS_CONFIG; empty: search
-  std::string target;         // absolute path of the file to encrypt, the link and not its target; empty: SOPS's search only.
-                              // Leave it empty where only `stores` is read.
+  std::string target;  // absolute path of the file to encrypt, the link and not its target; empty: SOPS's search only.
+                       // Leave it empty where only `stores` is read.
 };
 
-/// Finds, reads and parses the configuration: the explicit file; else `.sops.yaml` from the working directory upwards; else
-/// from the target's directory upwards (config.md 1, editing.md 6.1). nullopt if there is none. One line for stderr each is
-/// appended to `warnings`, also when the call fails.
-/// Errors: kNotFound, kDenied, kIo for a file that cannot be read; kDenied for one that only the target's directory leads to
-/// and that a stranger may have put there (editing.md 6.2); those of parse_config, with the path as context.
+/// Finds, reads and parses the configuration: the explicit file; else `.sops.yaml` from the working directory upwards;
+/// else from the target's directory upwards (config.md 1, editing.md 6.1). nullopt if there is none. One line for
+/// stderr each is appended to `warnings`, also when the call fails. Errors: kNotFound, kDenied, kIo for a file that
+/// cannot be read; kDenied for one that only the target's directory leads to and that a stranger may have put there
+/// (editing.md 6.2); those of parse_config, with the path as context.
 Result<std::optional<Config>> load_config(const ConfigQuery& query, Services& services,
                                           std::vector<std::string>& warnings);
 
-/// Parses the first YAML document of `text` (config.md 2, 3). `sources` adds the rule fields of key sources that SOPS does not
-/// have. The caller fills in path, directory and origin. Unknown keys are ignored; one that looks misspelt gives a warning.
-/// Errors: kMalformed with position for a syntax error, a repeated key or a wrong type anywhere.
+/// Parses the first YAML document of `text` (config.md 2, 3). `sources` adds the rule fields of key sources that SOPS
+/// does not have. The caller fills in path, directory and origin. Unknown keys are ignored; one that looks misspelt
+/// gives a warning. Errors: kMalformed with position for a syntax error, a repeated key or a wrong type anywhere.
 Result<Config> parse_config(std::string_view text, std::span<const KeySourceType* const> sources,
                             std::vector<std::string>& warnings);
 
@@ -126,10 +129,10 @@ struct RuleMatch {
   std::string path;                    // what path_regex was matched against
 };
 
-/// The first creation rule whose path_regex matches `path`, which is absolute and clean; the file need not exist (config.md 4).
-/// Errors: kMalformed ("can not compile regexp: …") for a pattern that was reached; kNotFound if no rule matches; kUsage if the
-/// rule has more than one selection setting; kMalformed for its key fields. All with exit status 1; positions are in the
-/// configuration, whose path the caller adds as context.
+/// The first creation rule whose path_regex matches `path`, which is absolute and clean; the file need not exist
+/// (config.md 4). Errors: kMalformed ("can not compile regexp: …") for a pattern that was reached; kNotFound if no rule
+/// matches; kUsage if the rule has more than one selection setting; kMalformed for its key fields. All with exit status
+/// 1; positions are in the configuration, whose path the caller adds as context.
 Result<RuleMatch> find_creation_rule(const Config& config, std::string_view path);
 
 /// The first destination rule that matches `path` as it was given (config.md 4, last paragraph).

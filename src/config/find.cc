@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Finding `.sops.yaml` (config.md 1, editing.md 6.1, 6.2). Two searches: SOPS's, from the working directory, and ours, from the
-// directory of the file to encrypt. The first one decides wherever it finds anything, so that nobody gets other keys than
-// from SOPS without asking for it.
+// Finding `.sops.yaml` (config.md 1, editing.md 6.1, 6.2). Two searches: SOPS's, from the working directory, and ours,
+// from the directory of the file to encrypt. The first one decides wherever it finds anything, so that nobody gets
+// other keys than from SOPS without asking for it.
 #include "base/path.h"
 #include "config/config.h"
 
@@ -59,8 +59,8 @@ std::optional<Found> search_from_target(std::string_view target, Services& servi
   return std::nullopt;
 }
 
-// editing.md 6.2: "A file found by the second way that is owned neither by the user nor by root, or lies in a world-writable
-// directory, is refused."
+// editing.md 6.2: "A file found by the second way that is owned neither by the user nor by root, or lies in a
+// world-writable directory, is refused."
 Result<void> check_owner(const Found& found, Services& services) {
   constexpr std::string_view kHint = "name it with --config if its keys are the ones you want";
   if (found.info.owner != 0 && found.info.owner != services.environment.user_id()) {
@@ -102,16 +102,16 @@ Result<std::optional<Config>> load_config(const ConfigQuery& query, Services& se
     return config;
   }
   const std::optional<Found> outer = search_from_working_directory(services, warnings);
-  const std::optional<Found> inner =
-      query.target.empty() ? std::nullopt : search_from_target(query.target, services);
+  const std::optional<Found> inner = query.target.empty() ? std::nullopt : search_from_target(query.target, services);
   if (!outer && !inner) return std::nullopt;
 
   if (outer) {
     Config config = TRY(load(outer->path, ConfigOrigin::kWorkingDirectory, services, warnings));
     if (!inner || is_same(*outer, *inner, services.environment.working_directory())) return config;
     if (!config.looks_from_target) {
-      warnings.push_back(format("{} is used, not {}; choose with --config or 'config: {{lookup: target}}' in the former",
-                                outer->path, inner->path));
+      warnings.push_back(
+          format("{} is used, not {}; choose with --config or 'config: {{lookup: target}}' in the former", outer->path,
+                 inner->path));
       return config;
     }
   }

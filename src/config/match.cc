@@ -11,8 +11,8 @@
 namespace sops {
 namespace {
 
-// What path_regex sees: relative to the configuration below its directory, else absolute. In the root directory nothing is cut
-// off, because its path ends in the slash that would be doubled.
+// What path_regex sees: relative to the configuration below its directory, else absolute. In the root directory nothing
+// is cut off, because its path ends in the slash that would be doubled.
 std::string_view path_for_rules(const Config& config, std::string_view path) {
   const std::string base = config.directory + "/";
   return path.starts_with(base) ? path.substr(base.size()) : path;
@@ -22,8 +22,9 @@ std::string_view path_for_rules(const Config& config, std::string_view path) {
 Result<void> validate(const CreationRule& rule) {
   if (rule.selection.count() > 1) {
     return fail(ErrorCode::kUsage, "the rule has more than one selection setting")
-        .hint("keep one of unencrypted_suffix, encrypted_suffix, unencrypted_regex, encrypted_regex, "
-              "unencrypted_comment_regex, encrypted_comment_regex")
+        .hint(
+            "keep one of unencrypted_suffix, encrypted_suffix, unencrypted_regex, encrypted_regex, "
+            "unencrypted_comment_regex, encrypted_comment_regex")
         .exit(ExitStatus::kGeneric)
         .at(rule.position);
   }
@@ -72,7 +73,7 @@ Result<RuleMatch> find_creation_rule(const Config& config, std::string_view path
     return match;
   }
   return fail(ErrorCode::kNotFound, "no matching creation rule for '{}'", escape_for_message(match.path))
-          .hint("path_regex is compared with that path; a rule without path_regex matches every file");
+      .hint("path_regex is compared with that path; a rule without path_regex matches every file");
 }
 
 Result<const DestinationRule*> find_destination_rule(const Config& config, std::string_view path) {
@@ -88,10 +89,11 @@ Result<const DestinationRule*> find_destination_rule(const Config& config, std::
   const int destinations =
       (rule->s3_bucket.empty() ? 0 : 1) + (rule->gcs_bucket.empty() ? 0 : 1) + (rule->vault_path.empty() ? 0 : 1);
   if (destinations > 1) {
-    return fail(ErrorCode::kUsage, "more than one destinations were found in the rule for '{}'", escape_for_message(path))
-            .hint("keep one of s3_bucket, gcs_bucket and vault_path")
-            .exit(ExitStatus::kGeneric)
-            .at(rule->position);
+    return fail(ErrorCode::kUsage, "more than one destinations were found in the rule for '{}'",
+                escape_for_message(path))
+        .hint("keep one of s3_bucket, gcs_bucket and vault_path")
+        .exit(ExitStatus::kGeneric)
+        .at(rule->position);
   }
   TRY(validate(rule->recreation_rule));
   return &*rule;

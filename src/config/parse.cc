@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// From the text of `.sops.yaml` to a Config. The YAML format module finds the places; here each mapping is read against a table
-// of its keys, which is the schema of config.md 3 in the order of its pages. Types follow config.md 2: what a place may hold
-// depends on the field, not on how YAML would type it alone.
+// From the text of `.sops.yaml` to a Config. The YAML format module finds the places; here each mapping is read against
+// a table of its keys, which is the schema of config.md 3 in the order of its pages. Types follow config.md 2: what a
+// place may hold depends on the field, not on how YAML would type it alone.
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -20,8 +20,8 @@ namespace {
 
 // ---- the text
 
-// The part of `text` up to the end of its first document (config.md 2: only that one is used, and what follows need not even be
-// YAML). A marker in column 1 ends a document wherever it stands, so no grammar is needed to find it.
+// The part of `text` up to the end of its first document (config.md 2: only that one is used, and what follows need not
+// even be YAML). A marker in column 1 ends a document wherever it stands, so no grammar is needed to find it.
 std::string_view first_document(std::string_view text) {
   bool seen = false;
   for (size_t at = 0; at < text.size();) {
@@ -46,11 +46,13 @@ bool is_blank(std::string_view text) {
   });
 }
 
-// Positions of many places, without a pass over the text for each: places come mostly in rising order, or (aliases) again.
+// Positions of many places, without a pass over the text for each: places come mostly in rising order, or (aliases)
+// again.
 class Positions {
  public:
   explicit Positions(std::string_view text) : text_(text) {
-    for (size_t at = text.find('\n'); at != std::string_view::npos; at = text.find('\n', at + 1)) lines_.push_back(at + 1);
+    for (size_t at = text.find('\n'); at != std::string_view::npos; at = text.find('\n', at + 1))
+      lines_.push_back(at + 1);
   }
 
   TextPosition at(size_t offset) {
@@ -92,7 +94,8 @@ enum class GroupForm : uint8_t {
   kMappings,      // mappings of fields
 };
 
-// The keys of one kind in a rule and in a key group. `sub_keys`: what a mapping may hold, as written and as in the metadata.
+// The keys of one kind in a rule and in a key group. `sub_keys`: what a mapping may hold, as written and as in the
+// metadata.
 struct SubKey {
   std::string_view name;
   std::string_view metadata_name;
@@ -215,7 +218,8 @@ Reader::Reader(const Document& document, std::span<const KeySourceType* const> s
       warnings_(warnings),
       positions_(document.text) {
   for (const KeySourceType* source : sources) {
-    const bool is_known = std::ranges::any_of(kKeyFields, [&](const KeyField& field) { return field.source == source->id; });
+    const bool is_known =
+        std::ranges::any_of(kKeyFields, [&](const KeyField& field) { return field.source == source->id; });
     if (is_known || source->rule_field.empty()) continue;
     key_fields_.push_back({.source = source->id, .rule_field = source->rule_field, .group_field = source->rule_field});
   }
@@ -250,8 +254,8 @@ std::vector<NodeId> Reader::items(NodeId sequence) const {
   return result;
 }
 
-// The entries of a mapping, merges included: own keys win, then the merged mappings in order, each with its own merges behind
-// its keys. Scanning has made sure that a merge holds mappings, and bounded what aliases expand to.
+// The entries of a mapping, merges included: own keys win, then the merged mappings in order, each with its own merges
+// behind its keys. Scanning has made sure that a merge holds mappings, and bounded what aliases expand to.
 std::vector<Reader::Entry> Reader::entries(NodeId mapping) const {
   std::vector<Entry> result;
   std::set<std::string_view> seen;
@@ -284,12 +288,25 @@ Failure Reader::wrong_type(NodeId id, std::string_view name, std::string_view wa
     found = "a list";
   } else {
     switch (value.type) {
-      case ScalarType::kNull: found = "null"; break;
-      case ScalarType::kBool: found = "a boolean"; break;
-      case ScalarType::kInt: case ScalarType::kUnsigned: found = "an integer"; break;
-      case ScalarType::kFloat: found = "a number"; break;
-      case ScalarType::kTime: found = "a date"; break;
-      case ScalarType::kString: case ScalarType::kBytes: break;
+      case ScalarType::kNull:
+        found = "null";
+        break;
+      case ScalarType::kBool:
+        found = "a boolean";
+        break;
+      case ScalarType::kInt:
+      case ScalarType::kUnsigned:
+        found = "an integer";
+        break;
+      case ScalarType::kFloat:
+        found = "a number";
+        break;
+      case ScalarType::kTime:
+        found = "a date";
+        break;
+      case ScalarType::kString:
+      case ScalarType::kBytes:
+        break;
     }
   }
   return fail(ErrorCode::kMalformed, "{} must be {}, not {}", name, wanted, found).at(position(id));
@@ -311,8 +328,8 @@ std::string Reader::label_beside(const Node& place) const {
   return comment_in(trim(text.substr(begin, line - begin)));
 }
 
-// keys.md 1.7. Of an alias: what stands beside the alias, else beside its anchor. Inside a flow collection lines do not belong
-// to items.
+// keys.md 1.7. Of an alias: what stands beside the alias, else beside its anchor. Inside a flow collection lines do not
+// belong to items.
 std::string Reader::label_of(NodeId id) const {
   for (const NodeId place : {id, resolve(id)}) {
     if (node(place).has(kFlagInFlow)) continue;
@@ -348,8 +365,8 @@ Result<void> Reader::read_fields(NodeId mapping, std::string_view what, std::spa
   return {};
 }
 
-// editing.md 6.4: "Unknown keys are never an error; a warning only within distance 2 of a name that is valid there; `x-*` and
-// keys that hold anchors are silent."
+// editing.md 6.4: "Unknown keys are never an error; a warning only within distance 2 of a name that is valid there;
+// `x-*` and keys that hold anchors are silent."
 void Reader::warn_of_unknown(const Entry& entry, std::span<const Field> fields) {
   constexpr size_t kMaxWarnings = 20;
   if (entry.key.starts_with("x-") || node(entry.id).has(kFlagAnchored) || warnings_.size() >= kMaxWarnings) return;
@@ -501,7 +518,8 @@ Result<CreationRule> Reader::read_rule(NodeId id, std::string_view what) {
     if (key_fields_[i].is_typed_list) return fail(std::move(read.error()));
     if (!rule.key_error) rule.key_error = std::move(read.error());
   }
-  if (!rule.groups.empty()) {  // "if non-empty, all flat key fields above (and aws_profile) are ignored" (config.md 3.2)
+  if (!rule.groups
+           .empty()) {  // "if non-empty, all flat key fields above (and aws_profile) are ignored" (config.md 3.2)
     rule.key_error.reset();
     return rule;
   }
@@ -634,8 +652,8 @@ Result<void> Reader::read_flat_keys(const KeyField& field, NodeId id, KeyGroupSp
     any_empty |= texts.back().empty();
   }
   if (texts.size() == 1 && any_empty) return {};
-  // SOPS joins the items with commas and splits again. An empty item is then an empty part, about which the key source decides:
-  // the list has to stay whole. Else the items are independent.
+  // SOPS joins the items with commas and splits again. An empty item is then an empty part, about which the key source
+  // decides: the list has to stay whole. Else the items are independent.
   if (any_empty) {
     add_flat_key(field, id, join(texts, ","), group);
     return {};
@@ -644,8 +662,8 @@ Result<void> Reader::read_flat_keys(const KeyField& field, NodeId id, KeyGroupSp
   return {};
 }
 
-// A key group: the keys of `merge`, at any depth and in order, then its own (config.md 3.4). To drop repeated keys in every
-// nested group and then in the whole is to keep the first of each in the whole.
+// A key group: the keys of `merge`, at any depth and in order, then its own (config.md 3.4). To drop repeated keys in
+// every nested group and then in the whole is to keep the first of each in the whole.
 Result<KeyGroupSpec> Reader::read_group(NodeId id) {
   struct Open {
     NodeId group = kNoNode;

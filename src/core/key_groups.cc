@@ -93,8 +93,7 @@ Result<DataKey> recover_data_key(const Metadata& metadata, const DecryptionOrder
       return check(key);
     });
     if (secret) return DataKey::from_bytes(std::move(*secret));
-    causes.push_back(std::move(secret.error()));
-    return no_data_key(std::move(causes), "no master key of this file could be used to recover the data key");
+    return no_data_key(std::move(secret.error().causes), "no master key of this file could be used to recover the data key");
   }
 
   const size_t needed = metadata.shamir_threshold > 0 ? static_cast<size_t>(metadata.shamir_threshold) : metadata.groups.size();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// AES-GCM and ChaCha20-Poly1305 on OpenSSL. A document may hold hundreds of thousands of small values under one key, so an
-// AesGcm keeps one context whose key schedule is computed once; a value costs setting the nonce and the bytes themselves.
+// AES-GCM and ChaCha20-Poly1305 on OpenSSL. A document may hold hundreds of thousands of small values under one key, so
+// an AesGcm keeps one context whose key schedule is computed once; a value costs setting the nonce and the bytes
+// themselves.
 #include "crypto/aead.h"
 
 #include <openssl/core_names.h>

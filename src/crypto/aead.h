@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Authenticated encryption. Sources: NIST SP 800-38D (AES-GCM), RFC 8439 (ChaCha20-Poly1305). Both classes keep an expanded key;
-// one object belongs to one thread at a time.
+// Authenticated encryption. Sources: NIST SP 800-38D (AES-GCM), RFC 8439 (ChaCha20-Poly1305). Both classes keep an
+// expanded key; one object belongs to one thread at a time.
 #pragma once
 
 #include <cstdint>

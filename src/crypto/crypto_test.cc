@@ -34,7 +34,8 @@ AesGcm aes_gcm(std::span<const uint8_t> key) {
 }
 
 // Hexadecimal ciphertext and tag.
-std::pair<std::string, std::string> encrypt_hex(AesGcm& aead, const Bytes& nonce, const Bytes& aad, const Bytes& plaintext) {
+std::pair<std::string, std::string> encrypt_hex(AesGcm& aead, const Bytes& nonce, const Bytes& aad,
+                                                const Bytes& plaintext) {
   Bytes ciphertext(plaintext.size());
   Bytes tag(kAeadTagSize);
   aead.encrypt(nonce, aad, plaintext, ciphertext.data(), tag.data());
@@ -48,8 +49,8 @@ std::optional<VectorJson> wycheproof(const std::string& name) {
   return VectorJson::parse(*text);
 }
 
-#define LOAD_WYCHEPROOF(variable, name)                                                                   \
-  const auto variable = wycheproof(name);                                                                 \
+#define LOAD_WYCHEPROOF(variable, name)   \
+  const auto variable = wycheproof(name); \
   if (!variable) GTEST_SKIP() << "NOT TESTED: " SOPS_SHARED_DIR "/vectors/wycheproof/" << name << " is absent"
 
 // Test cases 16 and 18 of "The Galois/Counter Mode of Operation" (McGrew, Viega), the algorithm of SP 800-38D.
@@ -69,11 +70,10 @@ TEST(AesGcm, AgreesWithTheSpecificationForNoncesOf12And60Bytes) {
               "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
               "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662");
     EXPECT_EQ(tag, "76fc6ece0f4e1768cddf8853bb2d551b");
-    std::tie(ciphertext, tag) =
-        encrypt_hex(aead,
-                    from_hex("9313225df88406e555909c5aff5269aa6a7a9538534f7da1e4c303d2a318a728"
-                             "c3c0c95156809539fcf0e2429a6b525416aedbf5a0de6a57a637b39b"),
-                    from_hex(kGcmAad), from_hex(kGcmPlaintext));
+    std::tie(ciphertext, tag) = encrypt_hex(aead,
+                                            from_hex("9313225df88406e555909c5aff5269aa6a7a9538534f7da1e4c303d2a318a728"
+                                                     "c3c0c95156809539fcf0e2429a6b525416aedbf5a0de6a57a637b39b"),
+                                            from_hex(kGcmAad), from_hex(kGcmPlaintext));
     EXPECT_EQ(ciphertext,
               "5a8def2f0c9e53f1f75d7853659e2a20eeb2b22aafde6419a058ab4f6f746bf4"
               "0fc0c3b780f244452da3ebf1c5d82cdea2418997200ef82e44ae7e3f");
@@ -171,8 +171,7 @@ TEST(AesGcm, AgreesWithWycheproof) {
       const Bytes ciphertext = test["ct"].hex();
       AesGcm aead = aes_gcm(test["key"].hex());
       Bytes opened(ciphertext.size());
-      const bool is_open =
-          aead.decrypt(nonce, test["aad"].hex(), ciphertext, test["tag"].hex(), opened.data());
+      const bool is_open = aead.decrypt(nonce, test["aad"].hex(), ciphertext, test["tag"].hex(), opened.data());
       if (nonce.size() > kMaxAesGcmNonce) {
         EXPECT_FALSE(is_open);
         ++long_nonces;
@@ -183,8 +182,7 @@ TEST(AesGcm, AgreesWithWycheproof) {
       ++(is_valid ? valid : invalid);
       if (!is_valid) continue;
       EXPECT_EQ(opened, message) << test["tcId"].text;
-      EXPECT_EQ(encrypt_hex(aead, nonce, test["aad"].hex(), message),
-                std::pair(test["ct"].text, test["tag"].text))
+      EXPECT_EQ(encrypt_hex(aead, nonce, test["aad"].hex(), message), std::pair(test["ct"].text, test["tag"].text))
           << test["tcId"].text;
     }
   }
@@ -200,7 +198,8 @@ TEST(ChaCha20Poly1305, AgreesWithRfc8439) {
   const Bytes nonce = from_hex("070000004041424344454647");
   const Bytes aad = from_hex("50515253c0c1c2c3c4c5c6c7");
   const std::string_view text =
-      "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be it.";
+      "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be "
+      "it.";
   const SecureBytes sealed = chacha20poly1305_seal(key, nonce, as_bytes(text), aad);
   EXPECT_EQ(hex(sealed.expose()),
             "d31a8d34648e60db7b86afbc53ef7ec2a4aded51296e08fea9e2b5a736ee62d63dbea45e8ca9671282fafb69da92728b"
@@ -249,8 +248,7 @@ TEST(ChaCha20Poly1305, AgreesWithWycheproof) {
       ++(is_valid ? valid : invalid);
       if (!is_valid || !opened) continue;
       EXPECT_EQ(hex(opened->expose()), test["msg"].text);
-      const SecureBytes sealed =
-          chacha20poly1305_seal(test["key"].hex(), nonce, test["msg"].hex(), test["aad"].hex());
+      const SecureBytes sealed = chacha20poly1305_seal(test["key"].hex(), nonce, test["msg"].hex(), test["aad"].hex());
       EXPECT_EQ(hex(sealed.expose()), sealed_hex);
     }
   }
@@ -369,8 +367,7 @@ TEST(Hkdf, AgreesWithWycheproof) {
         continue;
       }
       const Bytes info = test["info"].hex();
-      const SecureBytes okm =
-          hkdf_sha256(test["ikm"].hex(), test["salt"].hex(), as_text(info), test["size"].number());
+      const SecureBytes okm = hkdf_sha256(test["ikm"].hex(), test["salt"].hex(), as_text(info), test["size"].number());
       EXPECT_EQ(hex(okm.expose()), test["okm"].text) << test["tcId"].text;
       ++valid;
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// SHA-2, HMAC, HKDF and scrypt on OpenSSL. HKDF is written out on top of HMAC: it is two short steps, and OpenSSL's own needs
-// a fetched object and five parameters for them.
+// SHA-2, HMAC, HKDF and scrypt on OpenSSL. HKDF is written out on top of HMAC: it is two short steps, and OpenSSL's own
+// needs a fetched object and five parameters for them.
 #include "crypto/hash.h"
 
 #include <openssl/core_names.h>
@@ -106,7 +106,8 @@ std::array<uint8_t, 32> hmac_sha256(std::span<const uint8_t> key, std::span<cons
   return out;
 }
 
-SecureBytes hkdf_sha256(std::span<const uint8_t> ikm, std::span<const uint8_t> salt, std::string_view info, size_t size) {
+SecureBytes hkdf_sha256(std::span<const uint8_t> ikm, std::span<const uint8_t> salt, std::string_view info,
+                        size_t size) {
   SOPS_CHECK(size <= 255 * 32, "RFC 5869 2.3: L <= 255*HashLen");
   // RFC 5869 2.2: PRK = HMAC-Hash(salt, IKM). An absent salt is HashLen zeros, which HMAC treats like an empty key.
   std::array<uint8_t, 32> prk = hmac_sha256(salt, ikm);

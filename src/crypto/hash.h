@@ -33,7 +33,8 @@ std::array<uint8_t, 32> sha256(std::span<const uint8_t> bytes);
 std::array<uint8_t, 32> hmac_sha256(std::span<const uint8_t> key, std::span<const uint8_t> bytes);
 
 /// HKDF-SHA-256 with `size` bytes of output (at most 8160).
-SecureBytes hkdf_sha256(std::span<const uint8_t> ikm, std::span<const uint8_t> salt, std::string_view info, size_t size);
+SecureBytes hkdf_sha256(std::span<const uint8_t> ikm, std::span<const uint8_t> salt, std::string_view info,
+                        size_t size);
 
 /// scrypt with r = 8, p = 1, N = 2^log_n, 32 bytes of output. Errors: kUnsupported if log_n > 22 (4 GiB of memory).
 Result<SecureBytes> scrypt(std::span<const uint8_t> passphrase, std::span<const uint8_t> salt, int log_n);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// How this folder holds OpenSSL 3: started without its configuration file, handles that free themselves, algorithms fetched
-// once. Private to src/crypto; no other folder includes an OpenSSL header.
+// How this folder holds OpenSSL 3: started without its configuration file, handles that free themselves, algorithms
+// fetched once. Private to src/crypto; no other folder includes an OpenSSL header.
 #pragma once
 
 #include <openssl/crypto.h>
@@ -30,17 +30,17 @@ using KeyContext = std::unique_ptr<EVP_PKEY_CTX, Freer<EVP_PKEY_CTX_free>>;
 
 /// Starts the library, once. Every function of this folder calls it before its first use of OpenSSL. Any thread.
 ///
-/// openssl.cnf is not read: parsing it costs more than decrypting a small file, and it may name modules to load from disk into
-/// a process that holds keys. The price: a FIPS provider that the system enables in openssl.cnf is not used; the statically
-/// linked default provider always is. No exit handler is installed: what it would free ends with the process anyway.
+/// openssl.cnf is not read: parsing it costs more than decrypting a small file, and it may name modules to load from
+/// disk into a process that holds keys. The price: a FIPS provider that the system enables in openssl.cnf is not used;
+/// the statically linked default provider always is. No exit handler is installed: what it would free ends with the
+/// process anyway.
 inline void start() {
-  static const bool started =
-      OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, nullptr) == 1;
+  static const bool started = OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, nullptr) == 1;
   SOPS_CHECK(started, "OpenSSL starts unless memory is exhausted");
 }
 
-/// A fetched algorithm, kept to the end of the process (a fetch costs more than encrypting a small value). REQUIRES: `name` is
-/// in the default provider.
+/// A fetched algorithm, kept to the end of the process (a fetch costs more than encrypting a small value). REQUIRES:
+/// `name` is in the default provider.
 inline EVP_CIPHER* fetch_cipher(const char* name) {
   start();
   EVP_CIPHER* cipher = EVP_CIPHER_fetch(nullptr, name, nullptr);

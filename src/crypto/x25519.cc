@@ -40,8 +40,8 @@ Result<SecureBytes> x25519(std::span<const uint8_t> scalar, std::span<const uint
              "out of memory ends the program");
   SecureBytes secret(kX25519Size);
   size_t size = secret.size();
-  // RFC 7748 6.1: "Both MAY check, without leaking extra information about the value of K, whether K is the all-zero value and
-  // abort if so". OpenSSL does, and that is its only failure here.
+  // RFC 7748 6.1: "Both MAY check, without leaking extra information about the value of K, whether K is the all-zero
+  // value and abort if so". OpenSSL does, and that is its only failure here.
   if (EVP_PKEY_derive(context.get(), secret.expose_mutable().data(), &size) != 1 || size != kX25519Size) {
     return fail(ErrorCode::kMalformed, "the X25519 point has low order");
   }

@@ -63,7 +63,7 @@ constexpr timespec kNameRoundPause{.tv_sec = 0, .tv_nsec = 50'000'000};
 constexpr time_t kStaleAfterSeconds = 3600;
 
 // How often to look again when others change the directory under our hands.
-constexpr int kMaxSurprises = 8;
+constexpr int kMaxSurprises = 50;
 
 constexpr size_t kCompareBlock = 64 << 10;
 
@@ -564,7 +564,9 @@ int open_old_file(const Target& target, const struct stat& seen, bool must_read,
   }
   if (!old.file) return errno == ENOENT || errno == ELOOP ? kSurprise : errno;
   if (fstat(old.file.get(), &old.status) != 0) return errno;
-  return is_same_file(old.status, seen) && S_ISREG(old.status.st_mode) ? 0 : kSurprise;
+  if (!is_same_file(old.status, seen) || !S_ISREG(old.status.st_mode)) return kSurprise;
+  // Somebody has replaced it since: what we write into this one would be lost.
+  return old.status.st_nlink == 0 && !target.is_magic_link ? kSurprise : 0;
 }
 
 // Calls `step(with_name)` without a name and, where that is not possible, with one.

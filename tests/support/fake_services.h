@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// The outside world for tests: everything of sys/services.h in memory, deterministic, and recording. No disk, no clock, no
-// child process is touched, so a test is the same twice and in parallel. Start with FakeServices:
+// The outside world for tests: everything of sys/services.h in memory, deterministic, and recording. No disk, no clock,
+// no child process is touched, so a test is the same twice and in parallel. Start with FakeServices:
 //
 //   FakeServices world;
 //   world.environment.set("SOPS_AGE_KEY_FILE", "/keys.txt");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Unpacks zlib data (RFC 1950, RFC 1951) of public test vectors, so that no test needs a compression library. Simple and slow; the
-// check sum is not looked at, because every vector has a hash of its own. A malformed file ends the test program.
+// Unpacks zlib data (RFC 1950, RFC 1951) of public test vectors, so that no test needs a compression library. Simple
+// and slow; the check sum is not looked at, because every vector has a hash of its own. A malformed file ends the test
+// program.
 #pragma once
 
 #include <array>

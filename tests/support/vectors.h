@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Reading public test vectors: whole files, hexadecimal, and the little JSON that Wycheproof files need. For tests only: a
-// malformed file ends the test program.
+// Reading public test vectors: whole files, hexadecimal, and the little JSON that Wycheproof files need. For tests
+// only: a malformed file ends the test program.
 #pragma once
 
 #include <cstdint>
@@ -46,8 +46,8 @@ inline std::vector<uint8_t> from_hex(std::string_view text) {
   return bytes;
 }
 
-/// A JSON value, just enough for Wycheproof. Numbers, booleans and null are kept as their text; escapes in strings are not
-/// decoded, because the fields used hold none.
+/// A JSON value, just enough for Wycheproof. Numbers, booleans and null are kept as their text; escapes in strings are
+/// not decoded, because the fields used hold none.
 struct VectorJson {
   std::string text;                           // of a string, number, boolean
   std::vector<VectorJson> items;              // of an array

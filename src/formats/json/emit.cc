@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "base/codec.h"
+#include "base/decimal.h"
 #include "formats/json/json.h"
-#include "formats/json/number.h"
 
 namespace sops::json {
 namespace {
@@ -130,14 +130,22 @@ void append_base64(std::string_view bytes, SecureBuffer& out) {
   append_quoted(text.expose_text(), out);
 }
 
+// Below 1e-6 and from 1e21 on with an exponent, whose digits are not padded (format.md 6.2.8).
+NumberText json_number(double value) {
+  const ShortestDecimal decimal = shortest_decimal(value);
+  const bool has_exponent = value != 0 && (decimal.point <= -6 || decimal.point > 21);
+  return has_exponent ? exponent_text(decimal, 1) : canonical_float_text(value);
+}
+
 Result<void> append_float(std::string_view canonical, SecureBuffer& out) {
-  const auto first = canonical.find_first_of("0123456789");
-  const std::optional<double> value = first <= 1 ? parse_float(canonical) : std::nullopt;
+  const bool is_finite = canonical.find_first_of("0123456789") != std::string_view::npos;
+  const std::optional<double> value = is_finite ? parse_decimal_literal(canonical) : std::nullopt;
   if (!value) {
     return fail(ErrorCode::kUnsupported, "JSON has no way to write the float {}", escape_for_message(canonical, 8))
+        .hint("put it in quotes, or choose YAML")
         .exit(ExitStatus::kCannotSerialize);
   }
-  out.append(json_text(*value).view());
+  out.append(json_number(*value).view());
   return {};
 }
 

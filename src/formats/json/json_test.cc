@@ -14,7 +14,6 @@
 #include <random>
 #include <sstream>
 
-#include "formats/json/number.h"
 #include "tree/edit.h"
 
 namespace sops {
@@ -437,8 +436,8 @@ TEST(JsonEmit, WritesNumbersAsSopsDoes) {
   EXPECT_EQ(written("1"), "1");
   EXPECT_EQ(written("-0"), "-0");
   EXPECT_EQ(written("-1.5"), "-1.5");
-  EXPECT_EQ(json::json_text(5e-324).view(), "5e-324");
-  EXPECT_EQ(json::json_text(1.7976931348623157e308).view(), "1.7976931348623157e+308");
+  EXPECT_EQ(written("0." + std::string(323, '0') + "5"), "5e-324");
+  EXPECT_EQ(written("17976931348623157" + std::string(292, '0')), "1.7976931348623157e+308");
 }
 
 TEST(JsonEmit, RefusesWhatJsonCannotHold) {

@@ -14,8 +14,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/decimal.h"
 #include "formats/json/json.h"
-#include "formats/json/number.h"
 
 namespace sops::json {
 namespace {
@@ -436,9 +436,9 @@ class Scanner {
       finish_scalar(node);
       return true;
     }
-    const std::optional<double> value = parse_float(literal);
+    const std::optional<double> value = parse_decimal_literal(literal);
     if (!value) return fail(begin, "number: value out of range", "put it in double quotes to keep it as text");
-    const NumberText canonical = positional_text(*value);
+    const NumberText canonical = canonical_float_text(*value);
     Node& node = add_node(NodeKind::kScalar, begin);
     node.type = ScalarType::kFloat;
     node.text = canonical.view() == literal ? literal : document_.arena.store(canonical.view());

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// The comment algorithm of yaml.md 1.3, step by step and with its names: T is the last source token, T' the next one, G the
-// start of the gap between them. The limits of 511 and 512 characters are those of the reader of SOPS's YAML library, which
-// looks no further ahead; SOPS's trees depend on them, so they are part of the format.
+// The comment algorithm of yaml.md 1.3, step by step and with its names: T is the last source token, T' the next one, G
+// the start of the gap between them. The limits of 511 and 512 characters are those of the reader of SOPS's YAML
+// library, which looks no further ahead; SOPS's trees depend on them, so they are part of the format.
 #include "formats/yaml/comments.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "formats/yaml/scan.h"
+#include "formats/yaml/block_scalar.h"
 
 namespace sops::yaml {
 namespace {
@@ -64,16 +64,6 @@ bool has_rare_break(std::string_view text, size_t begin, size_t end) {
 
 }  // namespace
 
-size_t break_length(std::string_view text, size_t position) {
-  if (position >= text.size()) return 0;
-  const std::string_view rest = text.substr(position, 3);
-  if (rest[0] == '\n') return 1;
-  if (rest[0] == '\r') return rest.size() > 1 && rest[1] == '\n' ? 2 : 1;
-  if (rest.starts_with("\xC2\x85")) return 2;
-  if (rest == "\xE2\x80\xA8" || rest == "\xE2\x80\xA9") return 3;
-  return 0;
-}
-
 size_t find_line_end(std::string_view text, size_t position) {
   while (position < text.size() && !is_break(text[position])) ++position;
   return position;
@@ -91,10 +81,11 @@ CommentedTokens::CommentedTokens(std::string_view text, SecureArena& arena)
 Result<void> CommentedTokens::fill() {
   // A comment behind T' may be anchored at the token before T', so two source tokens must be known behind the front.
   while (!ended_ && (head_ == window_.size() || sources_ < 2 + (window_[head_].is_virtual ? 0 : 1))) {
-    Token token = TRY(reader_.next());
+    Token token;
+    TRY(reader_.next(token));
     TRY(add(token));
   }
-  return {};
+  return done();
 }
 
 void CommentedTokens::pop() {
@@ -106,16 +97,16 @@ void CommentedTokens::pop() {
   }
 }
 
-Result<void> CommentedTokens::add(Token token) {
+Result<void> CommentedTokens::add(Token& token) {
   if (token.is_virtual) {
     window_.push_back(token);
-    return {};
+    return done();
   }
   if (token.type == TokenType::kStreamStart) {
     last_ = {.type = token.type, .style = token.style, .span = token.span, .before = token.position};
     window_.push_back(token);
     ++sources_;
-    return {};
+    return done();
   }
   if (token.type == TokenType::kStreamEnd) {
     ended_ = true;
@@ -139,7 +130,7 @@ Result<void> CommentedTokens::add(Token token) {
   if ((token.type == TokenType::kFlowSequenceEnd || token.type == TokenType::kFlowMappingEnd) && flow_ > 0) --flow_;
   window_.push_back(token);
   ++sources_;
-  return {};
+  return done();
 }
 
 // yaml.md 1.3.2: where the scanner stands once T is complete.
@@ -176,8 +167,7 @@ Result<void> CommentedTokens::find_comments(uint32_t limit) {
     if (at < last.span.end && text_[at] == '#') {
       const size_t end = find_line_end(text_, at);
       if (has_rare_break(text_, at, std::min<size_t>(end, last.span.end))) {
-        return fail(ErrorCode::kUnsupported, "a comment next to a NEL, LS or PS character")
-            .at(position_at(text_, at));
+        return fail(ErrorCode::kUnsupported, "a comment next to a NEL, LS or PS character").at(position_at(text_, at));
       }
       const LineId line = add_line(at, end);
       blocks_.push_back({.kind = CommentKind::kLine,
@@ -195,9 +185,9 @@ Result<void> CommentedTokens::find_comments(uint32_t limit) {
 
   const size_t resting = resting_position();
   gap_begin_ = resting;
-  if (resting >= limit) return {};
+  if (resting >= limit) return done();
   const bool has_comment = std::memchr(text_.data() + resting, '#', limit - resting) != nullptr;
-  if (!has_comment && !has_odd_marks_) return {};
+  if (!has_comment && !has_odd_marks_) return done();
 
   // Odd characters: refused, because libyaml and SOPS's library disagree, or nobody knows what SOPS does.
   if (has_comment && has_rare_break(text_, resting, limit)) {
@@ -210,7 +200,7 @@ Result<void> CommentedTokens::find_comments(uint32_t limit) {
         return fail(ErrorCode::kMalformed, "byte-order mark at the start of a line").at(position_at(text_, at));
       }
     }
-    if (!has_comment) return {};
+    if (!has_comment) return done();
   }
 
   size_t at = resting;
@@ -236,7 +226,7 @@ Result<void> CommentedTokens::find_comments(uint32_t limit) {
     if (mark == nullptr) break;
     at = find_run(static_cast<size_t>(static_cast<const char*>(mark) - text_.data()), gap_begin_);
   }
-  return {};
+  return done();
 }
 
 // yaml.md 1.3.3: one run, from the `#` at `at`. Returns the end of its last comment line.

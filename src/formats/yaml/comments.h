@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Finds comments between tokens and says to which token each one is handed (yaml.md 1.3.1 to 1.3.4). What a token does with
-// the comments it is handed (1.3.5, 1.3.6) is scan.cc's business.
+// Finds comments between tokens and says to which token each one is handed (yaml.md 1.3.1 to 1.3.4). What a token does
+// with the comments it is handed (1.3.5, 1.3.6) is scan.cc's business.
 #pragma once
 
 #include <cstdint>
@@ -40,15 +40,15 @@ struct CommentBlock {
   uint32_t end = 0;
 };
 
-/// The token stream with its comments. A token is at the front only when all comments that can be handed to it are known,
-/// which takes two tokens more.
+/// The token stream with its comments. A token is at the front only when all comments that can be handed to it are
+/// known, which takes two tokens more.
 class CommentedTokens {
  public:
   /// `text` may start with a byte-order mark; `arena` receives decoded texts. Both must outlive the object.
   CommentedTokens(std::string_view text, SecureArena& arena);
 
-  /// Makes front() valid. Errors: those of TokenReader; kUnsupported for comments next to NEL, LS or PS (yaml.md 1.3.1) and
-  /// for a byte-order mark at the start of a later line (yaml.md 4.4 i, j).
+  /// Makes front() valid. Errors: those of TokenReader; kUnsupported for comments next to NEL, LS or PS (yaml.md 1.3.1)
+  /// and for a byte-order mark at the start of a later line (yaml.md 4.4 i, j).
   Result<void> fill();
   /// The next token. REQUIRES: fill() succeeded since the last pop().
   const Token& front() const { return window_[head_]; }
@@ -71,7 +71,7 @@ class CommentedTokens {
     TokenType before_type = TokenType::kStreamStart;
   };
 
-  Result<void> add(Token token);
+  Result<void> add(Token& token);
   Result<void> find_comments(uint32_t limit);
   size_t find_run(size_t at, size_t gap_begin);
   void place_block_ends(size_t first_virtual, const Token& token, size_t first_block, size_t gap_begin);
@@ -88,7 +88,7 @@ class CommentedTokens {
   bool ended_ = false;
   bool has_odd_marks_;  // the text holds a byte-order mark behind its start
   Last last_;
-  size_t gap_begin_ = 0;         // G of the current gap
+  size_t gap_begin_ = 0;          // G of the current gap
   std::vector<uint32_t> levels_;  // columns of the open block collections
   uint32_t flow_ = 0;
   size_t first_break_;
@@ -96,9 +96,6 @@ class CommentedTokens {
   std::vector<CommentBlock> blocks_;
   size_t next_block_ = 0;
 };
-
-/// Length of the line break at `position`: LF, CR, CR LF, NEL, LS, PS; 0 if there is none.
-size_t break_length(std::string_view text, size_t position);
 
 /// Position of the first LF or CR at or behind `position`, or the end of the text.
 size_t find_line_end(std::string_view text, size_t position);

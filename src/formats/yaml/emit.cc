@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Rules are quoted by their number in the behaviour specification: yaml.md 5 (emission) and 6 (defects of SOPS that are not
-// repeated here), format.md 6.1.13 to 6.1.31. All walks keep their own stack: nesting may be 10,000 deep.
+// Rules are quoted by their number in the behaviour specification: yaml.md 5 (emission) and 6 (defects of SOPS that are
+// not repeated here), format.md 6.1.13 to 6.1.31. All walks keep their own stack: nesting may be 10,000 deep.
 #include "formats/yaml/emit.h"
 
 #include <algorithm>
@@ -81,7 +81,7 @@ bool is_base60(std::string_view text) {
   return at == text.size();
 }
 
-constexpr std::array<std::string_view, 16> kOldBooleans = {"y", "Y", "yes", "Yes", "YES", "on", "On", "ON",
+constexpr std::array<std::string_view, 16> kOldBooleans = {"y", "Y", "yes", "Yes", "YES", "on",  "On",  "ON",
                                                            "n", "N", "no",  "No",  "NO",  "off", "Off", "OFF"};
 
 constexpr std::string_view kHexDigits = "0123456789ABCDEF";
@@ -90,22 +90,38 @@ constexpr std::string_view kHexDigits = "0123456789ABCDEF";
 void append_escape(char32_t rune, SecureBuffer& out) {
   const auto short_form = [rune]() -> char {
     switch (rune) {
-      case 0: return '0';
-      case '\a': return 'a';
-      case '\b': return 'b';
-      case '\t': return 't';
-      case '\n': return 'n';
-      case '\v': return 'v';
-      case '\f': return 'f';
-      case '\r': return 'r';
-      case 0x1b: return 'e';
-      case '"': return '"';
-      case '\\': return '\\';
-      case kNextLine: return 'N';
-      case 0xa0: return '_';
-      case kLineSeparator: return 'L';
-      case kParagraphSeparator: return 'P';
-      default: return 0;
+      case 0:
+        return '0';
+      case '\a':
+        return 'a';
+      case '\b':
+        return 'b';
+      case '\t':
+        return 't';
+      case '\n':
+        return 'n';
+      case '\v':
+        return 'v';
+      case '\f':
+        return 'f';
+      case '\r':
+        return 'r';
+      case 0x1b:
+        return 'e';
+      case '"':
+        return '"';
+      case '\\':
+        return '\\';
+      case kNextLine:
+        return 'N';
+      case 0xa0:
+        return '_';
+      case kLineSeparator:
+        return 'L';
+      case kParagraphSeparator:
+        return 'P';
+      default:
+        return 0;
     }
   };
   out.append(1, '\\');
@@ -211,7 +227,8 @@ void append_literal(std::string_view text, const ScalarPlace& place, SecureBuffe
   }
   if (!text.ends_with('\n')) {
     out.append("-");
-  } else if (text.size() == 1 || text[text.size() - 2] == '\n' || ends_with_separator(text.substr(0, text.size() - 1))) {
+  } else if (text.size() == 1 || text[text.size() - 2] == '\n' ||
+             ends_with_separator(text.substr(0, text.size() - 1))) {
     out.append("+");
   }
   out.append(place.header_comment);
@@ -221,12 +238,22 @@ void append_literal(std::string_view text, const ScalarPlace& place, SecureBuffe
 
 void append_string(std::string_view text, const ScalarPlace& place, SecureBuffer& out) {
   switch (choose_style(text)) {
-    case StringStyle::kPlain: out.append(text); break;
-    case StringStyle::kSingleQuoted: append_single_quoted(text, place.text_column, out); break;
-    case StringStyle::kDoubleQuoted: append_double_quoted(text, Escaping::kAsSops, out); break;
-    case StringStyle::kMergeTag: out.append("!!merge <<"); break;
-    case StringStyle::kLiteral: return append_literal(text, place, out);
-    case StringStyle::kBinary: return append_binary(text, place, /*one_line=*/false, out);
+    case StringStyle::kPlain:
+      out.append(text);
+      break;
+    case StringStyle::kSingleQuoted:
+      append_single_quoted(text, place.text_column, out);
+      break;
+    case StringStyle::kDoubleQuoted:
+      append_double_quoted(text, Escaping::kAsSops, out);
+      break;
+    case StringStyle::kMergeTag:
+      out.append("!!merge <<");
+      break;
+    case StringStyle::kLiteral:
+      return append_literal(text, place, out);
+    case StringStyle::kBinary:
+      return append_binary(text, place, /*one_line=*/false, out);
   }
   out.append(place.header_comment);
 }
@@ -279,21 +306,19 @@ class BlockWriter {
   /// A collection that is being written.
   struct Frame {
     const Value* container;
-    size_t at;               // index of the child to write next
+    size_t at;  // index of the child to write next
     size_t column;
     bool first_line_shared;  // its first element stands behind the `- ` or `: ` of its parent
   };
 
   /// A run of comments and the element behind it.
   struct Run {
-    size_t element;  // index; the number of children if there is none
+    size_t element;    // index; the number of children if there is none
     bool keep_inline;  // inline comments go to the element's line
   };
 
   /// Where a collection or a literal's text under a key at `column` stands.
-  size_t next(size_t column) const {
-    return layout_.column + next_column(column - layout_.column, layout_.step);
-  }
+  size_t next(size_t column) const { return layout_.column + next_column(column - layout_.column, layout_.step); }
 
   static Run find_run(const Value& container, size_t from) {
     size_t at = from;
@@ -308,8 +333,6 @@ class BlockWriter {
       return;
     }
     out_.append(layout_.line_break);
-    if (foot_column_ == column) out_.append(layout_.line_break);  // yaml.md 5.5, last paragraph
-    foot_column_ = kNoColumn;
     out_.append(column, ' ');
   }
 
@@ -337,7 +360,6 @@ class BlockWriter {
 
     if (run.element == container.children.size()) {  // behind the last element
       for (size_t i = from; i < run.element; ++i) write_comment_line(container.children[i], column);
-      foot_column_ = column;
       frame.at = run.element;
       return;
     }
@@ -413,9 +435,9 @@ class BlockWriter {
       out_.append(" ");
       out_.append(line_comment_);
     }
-    // SOPS puts the comments of a mapping that has nothing else between braces, where no reader sees them (yaml.md 5.5).
+    // SOPS puts the comments of a mapping that has nothing else between braces, where no reader sees them
+    // (yaml.md 5.5).
     for (const Value& comment : value.children) write_comment_line(comment, column);
-    if (!value.children.empty()) foot_column_ = column;
   }
 
   ScalarPlace place(size_t column, size_t text_column) {
@@ -443,21 +465,15 @@ class BlockWriter {
     const bool explicit_key = key.size() > kLongestSimpleKey || examine(key).any_break;
     if (explicit_key) out_.append("? ");
     append_scalar(ScalarType::kString, key,
-                  {.parent_column = column,
-                   .text_column = next(column),
-                   .line_break = layout_.line_break},
-                  out_);
+                  {.parent_column = column, .text_column = next(column), .line_break = layout_.line_break}, out_);
     return explicit_key;
   }
-
-  static constexpr size_t kNoColumn = static_cast<size_t>(-1);
 
   const BlockLayout& layout_;
   SecureBuffer& out_;
   std::vector<Frame> open_;
-  bool continue_line_ = true;        // the next line begins where the writer stands
-  size_t foot_column_ = kNoColumn;   // column of the comments just written below something
-  SecureBytes comment_;              // of the line being written
+  bool continue_line_ = true;  // the next line begins where the writer stands
+  SecureBytes comment_;        // of the line being written
   std::string_view line_comment_;
   SecureBuffer header_;
 };
@@ -500,7 +516,8 @@ TextFacts examine(std::string_view text) {
 
 bool plain_is_possible(std::string_view text) {
   if (text.empty()) return false;
-  if (text.front() == ' ' || text.back() == ' ' || separator_length(text) > 0 || ends_with_separator(text)) return false;
+  if (text.front() == ' ' || text.back() == ' ' || separator_length(text) > 0 || ends_with_separator(text))
+    return false;
   if (text.starts_with("---") || text.starts_with("...")) return false;
   if (std::string_view("#,[]{}&*!|>'\"%@`").find(text[0]) != std::string_view::npos) return false;
   if ((text[0] == '-' || text[0] == '?' || text[0] == ':') && (text.size() == 1 || is_blank(text[1]))) return false;
@@ -527,7 +544,8 @@ StringStyle choose_style(std::string_view text) {
     return literal ? StringStyle::kLiteral : StringStyle::kDoubleQuoted;
   }
   if (is_reserved_plain(text)) return StringStyle::kDoubleQuoted;
-  if (facts.special || facts.tab || facts.blank_before_break || facts.blank_after_break) return StringStyle::kDoubleQuoted;
+  if (facts.special || facts.tab || facts.blank_before_break || facts.blank_after_break)
+    return StringStyle::kDoubleQuoted;
   if (text == kMergeKey) return StringStyle::kMergeTag;
   return plain_is_possible(text) ? StringStyle::kPlain : StringStyle::kSingleQuoted;
 }
@@ -541,8 +559,8 @@ void append_double_quoted(std::string_view text, Escaping escaping, SecureBuffer
     const char32_t rune = next.rune;
     const bool not_utf8 = rune == 0xfffd && next.length == 1;
     const bool raw = rune >= 0x10000 ? escaping == Escaping::kMinimal
-                                     : !is_special(rune) && rune != '"' && rune != '\\' && rune != '\n' && rune != '\t' &&
-                                           !is_separator(rune);
+                                     : !is_special(rune) && rune != '"' && rune != '\\' && rune != '\n' &&
+                                           rune != '\t' && !is_separator(rune);
     if (!raw || everything || not_utf8) {
       out.append(text.substr(done, at - done));
       append_escape(rune, out);
@@ -605,10 +623,14 @@ void append_literal_lines(std::string_view text, size_t indentation, std::string
 
 void append_typed(ScalarType type, std::string_view text, bool keep_type, SecureBuffer& out) {
   switch (type) {
-    case ScalarType::kNull: return out.append("null");
-    case ScalarType::kBool: return out.append(text == "True" ? "true" : "false");
-    case ScalarType::kFloat: return append_float(text, keep_type, out);
-    default: return out.append(text);
+    case ScalarType::kNull:
+      return out.append("null");
+    case ScalarType::kBool:
+      return out.append(text == "True" ? "true" : "false");
+    case ScalarType::kFloat:
+      return append_float(text, keep_type, out);
+    default:
+      return out.append(text);
   }
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //
 // How new YAML text looks: the spelling of single values and whole trees in the style of SOPS (yaml.md 5), without the
-// defects of yaml.md 6. Used by write.cc for places in existing text, and by the format record for whole files. Pure functions.
+// defects of yaml.md 6. Used by write.cc for places in existing text, and by the format record for whole files. Pure
+// functions.
 #pragma once
 
 #include <cstddef>
@@ -15,29 +16,32 @@
 
 namespace sops::yaml {
 
-/// In which form a string is written. kMergeTag is `!!merge <<`; kBinary is `!!binary` and base64, for what is not UTF-8.
+/// In which form a string is written. kMergeTag is `!!merge <<`; kBinary is `!!binary` and base64, for what is not
+/// UTF-8.
 enum class StringStyle : uint8_t { kPlain, kSingleQuoted, kDoubleQuoted, kLiteral, kMergeTag, kBinary };
 
-/// The form that SOPS chooses for a string in block context (yaml.md 5.3, format.md 6.1.16), values and keys alike. Departs
-/// from it only for text with line feeds that starts with TAB (yaml.md 6) or ends in U+2028 or U+2029: double-quoted.
+/// The form that SOPS chooses for a string in block context (yaml.md 5.3, format.md 6.1.16), values and keys alike.
+/// Departs from it only for text with line feeds that starts with TAB (yaml.md 6) or ends in U+2028 or U+2029:
+/// double-quoted.
 StringStyle choose_style(std::string_view text);
 
-/// What a reader would have to escape or fold away: facts about a text that every style decision starts from (yaml.md 5.3).
+/// What a reader would have to escape or fold away: facts about a text that every style decision starts from
+/// (yaml.md 5.3).
 struct TextFacts {
   bool utf8 = true;
-  bool special = false;            // a character that SOPS writes only as an escape
-  bool unprintable = false;        // a character that YAML does not allow as it is; a byte-order mark counts
-  bool line_feed = false;          // LF
-  bool other_break = false;        // U+2028, U+2029
-  bool any_break = false;          // LF, CR, NEL, U+2028, U+2029
+  bool special = false;      // a character that SOPS writes only as an escape
+  bool unprintable = false;  // a character that YAML does not allow as it is; a byte-order mark counts
+  bool line_feed = false;    // LF
+  bool other_break = false;  // U+2028, U+2029
+  bool any_break = false;    // LF, CR, NEL, U+2028, U+2029
   bool tab = false;
   bool blank_before_break = false;  // a space directly before LF, U+2028, U+2029
   bool blank_after_break = false;
 };
 TextFacts examine(std::string_view text);
 
-/// True if `text` may stand unquoted in block context without being cut or taken for something else than a scalar (rule 4 of
-/// yaml.md 5.3). Says nothing of the type it would have, nor of special characters.
+/// True if `text` may stand unquoted in block context without being cut or taken for something else than a scalar (rule
+/// 4 of yaml.md 5.3). Says nothing of the type it would have, nor of special characters.
 bool plain_is_possible(std::string_view text);
 
 /// True if a reader would not take the plain `text` for a string, or SOPS fears that one might (fact R of yaml.md 5.3).
@@ -56,20 +60,22 @@ void append_double_quoted(std::string_view text, Escaping escaping, SecureBuffer
 /// REQUIRES: text has neither LF, CR nor NEL and nothing unprintable.
 void append_single_quoted(std::string_view text, size_t indentation, SecureBuffer& out);
 
-/// The lines of a literal's text, each but the empty ones behind `indentation` spaces, first one included; the last line
-/// break of the text, if it ends in one, is left to the caller.
+/// The lines of a literal's text, each but the empty ones behind `indentation` spaces, first one included; the last
+/// line break of the text, if it ends in one, is left to the caller.
 void append_literal_lines(std::string_view text, size_t indentation, std::string_view line_break, SecureBuffer& out);
 
 /// What spelling a value depends on, besides the value.
 struct ScalarPlace {
-  size_t parent_column = 0;              // of the mapping or list the value stands in
-  size_t text_column = 4;                // of the lines of a literal
+  size_t parent_column = 0;  // of the mapping or list the value stands in
+  size_t text_column = 4;    // of the lines of a literal
   std::string_view line_break = "\n";
-  std::string_view header_comment = {};  // goes behind the header of a literal and behind any other value: ` #…`, or empty
-  bool keep_type = false;                // a whole float gets a point, so that it stays a float
+  std::string_view header_comment =
+      {};                  // goes behind the header of a literal and behind any other value: ` #…`, or empty
+  bool keep_type = false;  // a whole float gets a point, so that it stays a float
 };
 
-/// A scalar in SOPS's spelling (yaml.md 5.2), without the line break that ends it. A text of several lines becomes a literal.
+/// A scalar in SOPS's spelling (yaml.md 5.2), without the line break that ends it. A text of several lines becomes a
+/// literal.
 void append_scalar(ScalarType type, std::string_view text, const ScalarPlace& place, SecureBuffer& out);
 
 /// A value that is no string, in YAML's spelling: `true`, `1e+06`, `null` (yaml.md 5.2).
@@ -81,10 +87,10 @@ void append_comment(std::string_view text, std::string_view line_break, SecureBu
 
 /// Where and how a block collection is written.
 struct BlockLayout {
-  size_t step = 4;                      // effective indentation step
-  size_t column = 0;                    // of the collection; the steps count from here
+  size_t step = 4;    // effective indentation step
+  size_t column = 0;  // of the collection; the steps count from here
   std::string_view line_break = "\n";
-  bool keep_types = false;              // whole floats get a point
+  bool keep_types = false;  // whole floats get a point
 };
 
 /// The step that a configured indentation means (yaml.md 5.1): unset or 0 is 4; 1 and more than 9 are 2.
@@ -94,15 +100,15 @@ Result<size_t> effective_step(const EmitStyle& style);
 /// The next multiple of `step` right of `column`: where a collection under a key stands, and the text of its literals.
 constexpr size_t next_column(size_t column, size_t step) { return step * (column / step + 1); }
 
-/// A mapping or list in block style, comments included: the first line without its indentation, the last one without its
-/// break. An empty one is `{}` or `[]`.
+/// A mapping or list in block style, comments included: the first line without its indentation, the last one without
+/// its break. An empty one is `{}` or `[]`.
 void append_block(const Value& container, const BlockLayout& layout, SecureBuffer& out);
 
 /// Options of append_flow.
 struct FlowLayout {
-  bool quote_keys = false;              // all keys in double quotes, as JSON has them
-  bool keep_types = false;              // whole floats get a point
-  std::string_view line_break = "\n";   // only used around comments
+  bool quote_keys = false;             // all keys in double quotes, as JSON has them
+  bool keep_types = false;             // whole floats get a point
+  std::string_view line_break = "\n";  // only used around comments
 };
 
 /// Any value in flow style on one line, strings in double quotes. Comments, if there are any, get lines of their own.

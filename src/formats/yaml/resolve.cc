@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Resolution of plain scalars. The order of the rules is that of yaml.md 2.2; each rule is one function that says what the
-// text is, or nothing.
+// Resolution of plain scalars. The order of the rules is that of yaml.md 2.2; each rule is one function that says what
+// the text is, or nothing.
 #include "formats/yaml/resolve.h"
 
 #include <array>
@@ -56,7 +56,8 @@ class TimeReader {
   bool take_short(int limit, int& value) {
     size_t length = 0;
     value = 0;
-    for (; length < 2 && length < rest_.size() && is_digit(rest_[length]); ++length) value = value * 10 + (rest_[length] - '0');
+    for (; length < 2 && length < rest_.size() && is_digit(rest_[length]); ++length)
+      value = value * 10 + (rest_[length] - '0');
     rest_.remove_prefix(length);
     return length > 0 && value <= limit;
   }
@@ -110,7 +111,8 @@ std::optional<DateTime> read_time(std::string_view text) {
   TimeReader reader(text);
   DateTime time;
   if (!reader.take_fixed(4, time.year) || !reader.take('-') || !reader.take_short(12, time.month) || time.month == 0 ||
-      !reader.take('-') || !reader.take_short(31, time.day) || time.day == 0 || time.day > days_of(time.month, time.year))
+      !reader.take('-') || !reader.take_short(31, time.day) || time.day == 0 ||
+      time.day > days_of(time.month, time.year))
     return std::nullopt;
   if (reader.at_end()) return time;
   const bool has_zone = reader.take('T') || reader.take('t');
@@ -118,8 +120,8 @@ std::optional<DateTime> read_time(std::string_view text) {
     if (!reader.take(' ')) return std::nullopt;
     while (reader.take(' ')) continue;
   }
-  if (!reader.take_short(23, time.hour) || !reader.take(':') || !reader.take_short(59, time.minute) || !reader.take(':') ||
-      !reader.take_short(59, time.second))
+  if (!reader.take_short(23, time.hour) || !reader.take(':') || !reader.take_short(59, time.minute) ||
+      !reader.take(':') || !reader.take_short(59, time.second))
     return std::nullopt;
   if (reader.take('.') || reader.take(',')) {
     time.fraction = reader.take_digits();
@@ -222,8 +224,8 @@ std::optional<TypedResolution> type_of_integer(const Integer& integer) {
   constexpr uint64_t kHalf = uint64_t{1} << 63;
   std::array<char, 24> out;
   const auto text_of = [&out](auto value) {
-    return std::string_view(out.data(), static_cast<size_t>(std::to_chars(out.data(), out.data() + out.size(), value).ptr -
-                                                            out.data()));
+    return std::string_view(
+        out.data(), static_cast<size_t>(std::to_chars(out.data(), out.data() + out.size(), value).ptr - out.data()));
   };
   if (integer.negative) {
     if (integer.magnitude > kHalf) return std::nullopt;
@@ -405,11 +407,11 @@ size_t write_canonical_float(double value, char* out) {
   if (std::isnan(value)) return finish("NaN");
   if (std::isinf(value)) return finish(value < 0 ? "-Inf" : "+Inf");
 
-  // Shortest digits in scientific form, then the point is moved: std::chars_format::fixed would print large numbers with
-  // digits that are exact but not significant, where Go prints zeros.
+  // Shortest digits in scientific form, then the point is moved: std::chars_format::fixed would print large numbers
+  // with digits that are exact but not significant, where Go prints zeros.
   std::array<char, 40> scientific;
-  const auto written = std::to_chars(scientific.data(), scientific.data() + scientific.size(), value,
-                                     std::chars_format::scientific);
+  const auto written =
+      std::to_chars(scientific.data(), scientific.data() + scientific.size(), value, std::chars_format::scientific);
   const std::string_view text(scientific.data(), static_cast<size_t>(written.ptr - scientific.data()));
   const size_t mark = text.find('e');
   int exponent = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// What type and value the text of a YAML scalar has for SOPS (yaml.md 2), and the one spelling of a value that is encrypted
-// and authenticated (format.md 2.10). Pure functions.
+// What type and value the text of a YAML scalar has for SOPS (yaml.md 2), and the one spelling of a value that is
+// encrypted and authenticated (format.md 2.10). Pure functions.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +17,9 @@ namespace sops::yaml {
 /// Longest canonical number or time: the smallest double in positional notation has 3 + 323 + 17 characters.
 inline constexpr size_t kLongestCanonical = 352;
 
-/// A type with its canonical plaintext: int decimal, float positional and shortest, bool `True`/`False`, time RFC 3339, null
-/// empty, string as it is. A plain value; the text is held inside, or borrowed from what was resolved if that is canonical.
+/// A type with its canonical plaintext: int decimal, float positional and shortest, bool `True`/`False`, time RFC 3339,
+/// null empty, string as it is. A plain value; the text is held inside, or borrowed from what was resolved if that is
+/// canonical.
 class TypedResolution {
  public:
   /// A text that is canonical as it stands; `text` must outlive the object.
@@ -61,10 +62,12 @@ std::optional<TypedResolution> resolve_tagged(TagKind kind, std::string_view tex
 /// Returns the number of characters written to `out`. REQUIRES: out has kLongestCanonical characters.
 size_t write_canonical_float(double value, char* out);
 
-/// Reads what write_canonical_float writes, and any decimal number with exponent; nullopt if it is no number or overflows.
+/// Reads what write_canonical_float writes, and any decimal number with exponent; nullopt if it is no number or
+/// overflows.
 std::optional<double> parse_decimal_float(std::string_view text);
 
-/// True if a text has an accepted form (yaml.md 2.3) whose zone offset is 24 hours: SOPS loads it but cannot write it again.
+/// True if a text has an accepted form (yaml.md 2.3) whose zone offset is 24 hours: SOPS loads it but cannot write it
+/// again.
 bool is_unwritable_time(std::string_view text);
 
 }  // namespace sops::yaml

@@ -2,11 +2,13 @@
 //
 // From tokens to the tree. Three steps, each without recursion, because the input controls the depth:
 //
-//   1. Parser::run       The grammar of YAML 1.1 as libyaml and SOPS's library know it, one state for each open container.
-//                        Makes the nodes in source order, and hands comments to them on the way (yaml.md 1.3.5, 1.3.6): a
-//                        node with comments has a NodeComments record.
+//   1. Parser::run       The grammar of YAML 1.1 as libyaml and SOPS's library know it, one state for each open
+//   container.
+//                        Makes the nodes in source order, and hands comments to them on the way (yaml.md 1.3.5, 1.3.6):
+//                        a node with comments has a NodeComments record.
 //   2. Parser::finish_…  The checks that need a whole mapping or branch: repeated keys, merge values, alias expansion.
-//   3. Weaver::run       Copies the nodes into their final order with the comments between them. Skipped without comments.
+//   3. weave (weave.h)   Copies the nodes into their final order with the comments between them. Skipped without
+//   comments.
 #include "formats/yaml/scan.h"
 
 #include <algorithm>
@@ -16,36 +18,17 @@
 #include <utility>
 
 #include "base/codec.h"
+#include "formats/yaml/block_scalar.h"
 #include "formats/yaml/comments.h"
 #include "formats/yaml/resolve.h"
 #include "formats/yaml/tokens.h"
+#include "formats/yaml/weave.h"
 
 namespace sops::yaml {
 namespace {
 
-constexpr uint32_t kNoComments = 0xffffffff;
 constexpr size_t kMaxWarnings = 20;
 constexpr size_t kSmallMapping = 8;  // keys that are compared pair by pair
-
-// A chain of comment lines: CommentLine::next leads from first to last.
-struct LineList {
-  LineId first = kNoLine;
-  LineId last = kNoLine;
-
-  bool empty() const { return first == kNoLine; }
-  void clear() { *this = {}; }
-};
-
-// The comments of a node, and those of its key.
-struct NodeComments {
-  LineList key_head, key_line, key_foot;
-  LineList head, line, foot;
-};
-
-// Comments at the two ends of a branch.
-struct BranchComments {
-  LineList head, foot;
-};
 
 // What a property list says.
 struct Properties {
@@ -107,8 +90,6 @@ bool is_document_token(TokenType type) {
          is_directive(type);
 }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 // yaml.md 4.4 a, l: version 1.1 only, each number of one or two digits.
 bool is_accepted_version(std::string_view version) {
   const size_t point = version.find('.');
@@ -126,92 +107,6 @@ bool has_slash_escape(std::string_view source) {
   return false;
 }
 
-// Where the pieces of a block scalar are.
-struct BlockShape {
-  BlockHeader header;
-  bool has_comment = false;
-  uint32_t header_end = 0;  // end of the header line, its break not included
-  uint32_t body = 0;        // start of the line below the header
-  size_t indentation = 0;
-  bool has_content = false;
-  uint32_t content_end = 0;  // end of the last content line, its break not included
-};
-
-BlockHeader read_header(std::string_view text, uint32_t begin) {
-  BlockHeader header{.style = text[begin]};
-  uint32_t at = begin + 1;
-  for (; at < text.size(); ++at) {
-    if (text[at] == '+' || text[at] == '-') {
-      header.chomping = text[at];
-    } else if (is_digit(text[at])) {
-      header.digit = static_cast<uint32_t>(text[at] - '0');
-    } else {
-      break;
-    }
-  }
-  header.end = at;
-  return header;
-}
-
-size_t find_any_line_end(std::string_view text, size_t at, size_t end) {
-  while (at < end && break_length(text, at) == 0) ++at;
-  return at;
-}
-
-// Length of the line break that ends at `end`.
-size_t break_length_before(std::string_view text, size_t end) {
-  for (const size_t length : {size_t{2}, size_t{3}, size_t{1}}) {
-    if (end >= length && break_length(text, end - length) == length) return length;
-  }
-  return 0;
-}
-
-// Follows libyaml's rules for the indentation of a block scalar whose token ends at `token_end`. `parent_indentation` is the
-// column of the innermost block collection, or -1.
-BlockShape shape_of_block(std::string_view text, uint32_t begin, uint32_t token_end, int64_t parent_indentation) {
-  BlockShape shape;
-  shape.header = read_header(text, begin);
-  size_t at = shape.header.end;
-  while (at < text.size() && (text[at] == ' ' || text[at] == '\t')) ++at;
-  shape.has_comment = at < text.size() && text[at] == '#';
-  const size_t header_end = find_any_line_end(text, at, text.size());
-  shape.header_end = static_cast<uint32_t>(header_end);
-  shape.body = static_cast<uint32_t>(header_end + break_length(text, header_end));
-
-  const int64_t least = std::max<int64_t>(parent_indentation + 1, 1);
-  if (shape.header.digit > 0) {
-    shape.indentation = static_cast<size_t>(std::max<int64_t>(parent_indentation, 0)) + shape.header.digit;
-  } else {
-    size_t widest = 0;
-    for (size_t line = shape.body; line < text.size();) {
-      size_t column = line;
-      while (column < text.size() && text[column] == ' ') ++column;
-      widest = std::max(widest, column - line);
-      const size_t length = break_length(text, column);
-      if (length == 0) break;
-      line = column + length;
-    }
-    shape.indentation = std::max(widest, static_cast<size_t>(least));
-  }
-
-  // From the end of the token upwards over lines that are blank: no more spaces than the indentation.
-  size_t end = std::max(token_end, shape.body);
-  while (end > shape.body) {
-    const size_t length = break_length_before(text, end);
-    size_t line = end - length;
-    while (line > shape.body && text[line - 1] == ' ') --line;
-    const bool starts_line = line == shape.body || break_length_before(text, line) > 0;
-    if (!starts_line || end - length - line > shape.indentation) {
-      shape.has_content = true;
-      end -= length;
-      break;
-    }
-    end = line;
-  }
-  shape.content_end = static_cast<uint32_t>(end);
-  return shape;
-}
-
 // Builds the raw tree: entries and items only, in source order.
 class Parser {
  public:
@@ -223,11 +118,7 @@ class Parser {
   Result<void> run();
 
   std::vector<CommentLine>& lines() { return tokens_.lines(); }
-  const NodeComments* comments_of(NodeId id) const {
-    return id < comment_slots_.size() && comment_slots_[id] != kNoComments ? &comments_[comment_slots_[id]] : nullptr;
-  }
-  const std::vector<NodeComments>& comments() const { return comments_; }
-  const std::vector<BranchComments>& branch_comments() const { return branch_comments_; }
+  const CommentTable& comments() const { return comments_; }
 
  private:
   // What parse_node() reads a node for.
@@ -240,7 +131,6 @@ class Parser {
   void absorb(const Token& token);
   void append(LineList& list, LineId first, LineId last);
   LineList take(LineList& list) { return std::exchange(list, {}); }
-  NodeComments& slot(NodeId id);
   void take_comments(NodeId id);
 
   // Grammar.
@@ -290,33 +180,30 @@ class Parser {
   Document& document_;
   std::vector<Node>& nodes_;
   CommentedTokens tokens_;
-  bool absorbed_ = false;  // the front token was handed its comments
-  bool after_entry_ = false;  // the front token follows a `-` directly
-  LineList stem_;             // H as it was at that `-`
+  bool absorbed_ = false;        // the front token was handed its comments
+  bool after_entry_ = false;     // the front token follows a `-` directly
+  LineList stem_;                // H as it was at that `-`
   LineList head_, line_, foot_;  // pending texts H, L, F
   std::vector<Frame> frames_;
   std::vector<uint32_t> levels_;  // columns of the open block collections
-  std::vector<uint32_t> comment_slots_;
-  std::vector<NodeComments> comments_;
-  std::vector<BranchComments> branch_comments_;
+  CommentTable comments_;
   std::map<std::string_view, AnchorTarget> anchors_;
   std::map<std::string_view, std::string_view> handles_;
   std::vector<std::pair<uint64_t, NodeId>> hashes_;  // scratch of check_keys
   bool branch_has_aliases_ = false;
   bool version_seen_ = false;
-  uint32_t last_end_ = 0;     // end of the last token that was consumed
+  uint32_t last_end_ = 0;  // end of the last token that was consumed
 };
 
 // ---- tokens and comments
 
 Result<TokenType> Parser::peek() {
-  TRY(tokens_.fill());
-  const Token& token = tokens_.front();
   if (!absorbed_) {
-    absorb(token);
+    TRY(tokens_.fill());
+    absorb(tokens_.front());
     absorbed_ = true;
   }
-  return token.type;
+  return tokens_.front().type;
 }
 
 void Parser::consume() {
@@ -351,19 +238,10 @@ void Parser::append(LineList& list, LineId first, LineId last) {
   }
 }
 
-NodeComments& Parser::slot(NodeId id) {
-  if (comment_slots_.size() <= id) comment_slots_.resize(std::max<size_t>(id + 1, nodes_.size()), kNoComments);
-  if (comment_slots_[id] == kNoComments) {
-    comment_slots_[id] = static_cast<uint32_t>(comments_.size());
-    comments_.emplace_back();
-  }
-  return comments_[comment_slots_[id]];
-}
-
 // What is pending becomes the comments of a node with text of its own (yaml.md 1.3.5 step 2).
 void Parser::take_comments(NodeId id) {
   if (head_.empty() && line_.empty() && foot_.empty()) return;
-  NodeComments& comments = slot(id);
+  NodeComments& comments = comments_.of(id);
   comments.head = take(head_);
   comments.line = take(line_);
   comments.foot = take(foot_);
@@ -376,7 +254,7 @@ Result<void> Parser::run() {
   consume();  // the stream's start
   bool more = true;
   for (bool is_first = true; more; is_first = false) TRY(parse_document(is_first, more));
-  return {};
+  return done();
 }
 
 // `%` lines before a document; they are forgotten at its end (yaml.md 4.4 m).
@@ -396,7 +274,7 @@ Result<void> Parser::parse_directives() {
     }
     consume();
   }
-  return {};
+  return done();
 }
 
 Result<void> Parser::parse_document(bool is_first, bool& more) {
@@ -411,7 +289,7 @@ Result<void> Parser::parse_document(bool is_first, bool& more) {
     type = TRY(peek());
   }
   more = type != TokenType::kStreamEnd;
-  if (!more) return {};
+  if (!more) return done();
   const bool is_explicit = !is_first || is_directive(type) || type == TokenType::kDocumentStart;
   uint32_t text_begin = is_first && text_.starts_with("\xEF\xBB\xBF") ? 3 : last_end_;
   if (is_explicit) {
@@ -424,14 +302,14 @@ Result<void> Parser::parse_document(bool is_first, bool& more) {
   }
 
   document_.branches.push_back({.root = static_cast<NodeId>(nodes_.size()), .text = {text_begin, text_begin}});
-  branch_comments_.emplace_back();
+  comments_.branches.emplace_back();
   type = TRY(peek());
   if (!is_explicit) {
     // yaml.md 1.3.5: all before the last empty line of H becomes the document's head.
     for (LineId line = head_.first; line != kNoLine; line = lines()[line].next) {
-      if (lines()[line].blank_after) branch_comments_.back().head = {head_.first, line};
+      if (lines()[line].blank_after) comments_.branches.back().head = {head_.first, line};
     }
-    LineList& split = branch_comments_.back().head;
+    LineList& split = comments_.branches.back().head;
     if (!split.empty()) {
       head_.first = lines()[split.last].next;
       lines()[split.last].next = kNoLine;
@@ -455,12 +333,12 @@ Result<void> Parser::parse_document(bool is_first, bool& more) {
   finish_root_comments();
   if (branch_has_aliases_) TRY(check_expansion(branch));
   if (type == TokenType::kDocumentEnd) consume();
-  return {};
+  return done();
 }
 
 // yaml.md 1.3.5: the first token behind the root takes what is pending as the document's foot.
 void Parser::finish_root_comments() {
-  branch_comments_.back().foot = foot_.empty() ? head_ : foot_;
+  comments_.branches.back().foot = foot_.empty() ? head_ : foot_;
   head_.clear();
   line_.clear();
   foot_.clear();
@@ -468,7 +346,7 @@ void Parser::finish_root_comments() {
 
 Result<void> Parser::parse_containers() {
   while (!frames_.empty()) TRY(step());
-  return {};
+  return done();
 }
 
 // One step in the innermost open container. The states and their order are those of libyaml's parser.
@@ -509,7 +387,7 @@ Result<void> Parser::step() {
       }
       if (type != TokenType::kBlockEnd) return malformed(at, "expected a key, or less indentation");
       TRY(close_container(true));
-      return {};
+      return done();
 
     case State::kBlockMappingValue:
       top().state = State::kBlockMappingKey;
@@ -594,7 +472,7 @@ Result<void> Parser::step() {
       top().state = State::kFlowMappingKey;
       return parse_absent(Role::kValue, {});
   }
-  return {};
+  return done();
 }
 
 // The handle of a tag must be known (yaml.md 4.4 m).
@@ -623,7 +501,7 @@ Result<void> Parser::parse_properties(Properties& properties) {
     const TokenType type = TRY(peek());
     const bool is_anchor = type == TokenType::kAnchor && !properties.has_anchor;
     const bool is_tag = type == TokenType::kTag && !properties.has_tag;
-    if (!is_anchor && !is_tag) return {};
+    if (!is_anchor && !is_tag) return done();
     const Token& token = tokens_.front();
     if (!properties.any) properties.begin = token.span.begin;
     properties.any = true;
@@ -670,8 +548,8 @@ Result<void> Parser::parse_node(Role role, Allowed allowed) {
       const bool is_mapping = type == TokenType::kBlockMappingStart;
       TRY(open_container(role, is_mapping ? NodeKind::kMapping : NodeKind::kSequence, NodeStyle::kBlock,
                          is_mapping ? State::kBlockMappingKey : State::kBlockSequence, properties));
-      if (!stem.empty()) slot(top().node).head = stem;
-      return {};
+      if (!stem.empty()) comments_.of(top().node).head = stem;
+      return done();
     }
     default:
       break;
@@ -694,7 +572,7 @@ NodeId Parser::add_node(Role role, NodeKind kind) {
   node.key_span = key.span;
   node.flags |= key.flags;
   if (!key.head.empty() || !key.line.empty() || !key.foot.empty()) {
-    NodeComments& comments = slot(id);
+    NodeComments& comments = comments_.of(id);
     comments.key_head = key.head;
     comments.key_line = key.line;
     comments.key_foot = key.foot;
@@ -720,8 +598,8 @@ Result<void> Parser::set_key(std::string_view text, Span span, uint8_t flags, bo
   key.foot = take(foot_);
   // yaml.md 1.3.6 move 1.
   if (!key.foot.empty() && is_block(mapping) && frame.last_entry != kNoNode)
-    slot(frame.last_entry).key_foot = take(key.foot);
-  return {};
+    comments_.of(frame.last_entry).key_foot = take(key.foot);
+  return done();
 }
 
 void Parser::define_anchor(const Properties& properties, AnchorTarget target) {
@@ -733,14 +611,14 @@ Result<void> Parser::decode(const Properties& properties, bool is_plain, std::st
   const TagKind tag = properties.tag;
   out.type = ScalarType::kString;
   out.text = text;
-  if (tag == TagKind::kOther || tag == TagKind::kMerge || (tag == TagKind::kNone && !is_plain)) return {};
+  if (tag == TagKind::kOther || tag == TagKind::kMerge || (tag == TagKind::kNone && !is_plain)) return done();
   if (is_typed(tag)) out.flags |= kFlagTypedTag;
 
   if (tag == TagKind::kBinary) {
     const std::span<uint8_t> bytes = document_.arena.allocate(base64_decoded_bound(text.size()));
     if (const std::optional<size_t> length = base64_decode(text, bytes.data())) {
       out.text = as_text(bytes.first(*length));
-      return {};
+      return done();
     }
   } else {
     const std::optional<TypedResolution> found =
@@ -754,7 +632,7 @@ Result<void> Parser::decode(const Properties& properties, bool is_plain, std::st
             .exit(mode_ == ScanMode::kPlain ? ExitStatus::kCannotEncryptTree : ExitStatus::kCannotDecryptTree)
             .at(position_at(text_, span.begin));
       }
-      return {};
+      return done();
     }
   }
   // yaml.md 2.4: an error in the first document, null in later ones.
@@ -765,7 +643,7 @@ Result<void> Parser::decode(const Properties& properties, bool is_plain, std::st
   out.type = ScalarType::kNull;
   out.text = {};
   out.flags |= kFlagOdd;
-  return {};
+  return done();
 }
 
 Result<void> Parser::parse_scalar(Role role, const Properties& properties) {
@@ -896,7 +774,7 @@ Result<void> Parser::parse_absent(Role role, const Properties& properties) {
     define_anchor(properties, {.type = scalar.type, .text = scalar.text});
     Frame& frame = top();
     frame.key = {.span = scalar.span, .flags = static_cast<uint8_t>(is_string ? 0 : kFlagKeyNotString)};
-    return {};
+    return done();
   }
   if (role == Role::kRoot) {
     if (scalar.type != ScalarType::kNull || scalar.has(kFlagOdd))
@@ -918,8 +796,8 @@ Result<void> Parser::parse_absent(Role role, const Properties& properties) {
   return finish_value();
 }
 
-// A document that is null, or nothing, counts as an empty mapping. The null's comments become the mapping's, but for the
-// foot, which SOPS drops.
+// A document that is null, or nothing, counts as an empty mapping. The null's comments become the mapping's, but for
+// the foot, which SOPS drops.
 Result<void> Parser::make_null_root(Span span, NodeStyle style, const Properties& properties) {
   const auto id = static_cast<NodeId>(nodes_.size());
   Node& node = nodes_.emplace_back();
@@ -933,10 +811,11 @@ Result<void> Parser::make_null_root(Span span, NodeStyle style, const Properties
     foot_.clear();
     take_comments(id);
   }
-  return {};
+  return done();
 }
 
-Result<void> Parser::open_container(Role role, NodeKind kind, NodeStyle style, State state, const Properties& properties) {
+Result<void> Parser::open_container(Role role, NodeKind kind, NodeStyle style, State state,
+                                    const Properties& properties) {
   const Token token = tokens_.front();
   if (role == Role::kKey) return collection_key(token.span.begin);
   if (role == Role::kRoot && kind == NodeKind::kSequence)
@@ -957,24 +836,24 @@ Result<void> Parser::open_container(Role role, NodeKind kind, NodeStyle style, S
   frames_.push_back({.state = state, .node = id});
   // The `-` of an indentless list is read as its first item.
   if (state != State::kIndentlessSequence) consume();
-  return {};
+  return done();
 }
 
-// Closes the container on top. With comments: the front token is its bracket or the block end of a mapping, which take what
-// is pending (yaml.md 1.3.5).
+// Closes the container on top. With comments: the front token is its bracket or the block end of a mapping, which take
+// what is pending (yaml.md 1.3.5).
 Result<void> Parser::close_container(bool with_comments) {
   const NodeId id = top().node;
   const bool is_flow = nodes_[id].style == NodeStyle::kFlow;
   if (with_comments) {
     const bool any = !line_.empty() || !foot_.empty();
-    if (any || (is_flow && id < comment_slots_.size() && comment_slots_[id] != kNoComments)) {
-      NodeComments& comments = slot(id);
+    if (any || (is_flow && comments_.find(id) != nullptr)) {
+      NodeComments& comments = comments_.of(id);
       comments.line = take(line_);
       comments.foot = take(foot_);
       // yaml.md 1.3.6 move 3.
       if (!is_flow && !comments.foot.empty() && top().last_entry != kNoNode) {
         const LineList foot = take(comments.foot);
-        slot(top().last_entry).key_foot = foot;
+        comments_.of(top().last_entry).key_foot = foot;
       }
     }
     head_.clear();
@@ -991,16 +870,15 @@ Result<void> Parser::close_container(bool with_comments) {
 
 // The value or item that was last read is complete: frames_.back() is the container it belongs to.
 Result<void> Parser::finish_value() {
-  if (frames_.empty()) return {};
+  if (frames_.empty()) return done();
   Frame& frame = top();
-  if (nodes_[frame.node].kind != NodeKind::kMapping) return {};
+  if (nodes_[frame.node].kind != NodeKind::kMapping) return done();
   const NodeId entry = frame.last_entry;
   // yaml.md 1.3.6 move 2.
-  if (entry < comment_slots_.size() && comment_slots_[entry] != kNoComments) {
-    NodeComments& comments = comments_[comment_slots_[entry]];
-    if (comments.key_foot.empty() && !comments.foot.empty()) comments.key_foot = take(comments.foot);
-  }
-  if (!frame.merge_value) return {};
+  NodeComments* const comments = comments_.find(entry);
+  if (comments != nullptr && comments->key_foot.empty() && !comments->foot.empty())
+    comments->key_foot = take(comments->foot);
+  if (!frame.merge_value) return done();
   frame.merge_value = false;
   return check_merge(entry);
 }
@@ -1029,11 +907,11 @@ Result<void> Parser::check_merge(NodeId entry) {
     fits = true;
     for (NodeId id = entry + 1; fits && id < node.next; id = nodes_[id].next) fits = is_mapping(nodes_[id]);
   }
-  if (fits) return {};
+  if (fits) return done();
   if (is_strict()) return malformed(node.key_span.begin, "'<<' needs a mapping or a list of mappings as its value");
   warn(node.key_span.begin, "'<<' without a mapping as its value");
   node.flags |= kFlagOdd;
-  return {};
+  return done();
 }
 
 // yaml.md 4.2: repeated keys, compared by text; aliases by name.
@@ -1049,12 +927,12 @@ Result<void> Parser::check_keys(NodeId mapping) {
   const auto repeated = [this](NodeId first, NodeId second) -> Result<void> {
     Node& node = nodes_[second];
     node.flags |= kFlagOdd;
-    if (!is_strict() && document_.warnings.size() > kMaxWarnings) return {};
+    if (!is_strict() && document_.warnings.size() > kMaxWarnings) return done();
     const std::string what = format("key '{}' is already in line {}", escape_for_message(node.key),
                                     position_at(text_, nodes_[first].key_span.begin).line);
     if (is_strict()) return malformed(node.key_span.begin, what);
     warn(node.key_span.begin, what);
-    return {};
+    return done();
   };
 
   // A small mapping, pair by pair.
@@ -1069,10 +947,10 @@ Result<void> Parser::check_keys(NodeId mapping) {
     }
     small[count++] = id;
   }
-  if (id >= end) return {};
+  if (id >= end) return done();
 
-  // A large one: sorted, so that equal keys are neighbours. The hash comes first because it is quick to compare; the text
-  // decides, so keys made to collide cost no more.
+  // A large one: sorted, so that equal keys are neighbours. The hash comes first because it is quick to compare; the
+  // text decides, so keys made to collide cost no more.
   hashes_.clear();
   const auto text_of = [this](NodeId entry) {
     const Node& node = nodes_[entry];
@@ -1092,7 +970,7 @@ Result<void> Parser::check_keys(NodeId mapping) {
     if (hashes_[i - 1].first != hashes_[i].first || !same(hashes_[i - 1].second, second)) continue;
     if (!nodes_[second].has(kFlagOdd)) TRY(repeated(hashes_[i - 1].second, second));
   }
-  return {};
+  return done();
 }
 
 // yaml.md 3.5: counts nodes as SOPS's library does when it decodes the document, and stops where that does.
@@ -1112,9 +990,7 @@ Result<void> Parser::check_expansion(const Branch& branch) {
     constexpr double kLow = 400'000;
     constexpr double kHigh = 4'000'000;
     const auto whole = static_cast<double>(total);
-    const double limit = whole <= kLow    ? 0.99
-                         : whole >= kHigh ? 0.10
-                                          : 0.99 - 0.89 * (whole - kLow) / (kHigh - kLow);
+    const double limit = whole <= kLow ? 0.99 : whole >= kHigh ? 0.10 : 0.99 - 0.89 * (whole - kLow) / (kHigh - kLow);
     if (static_cast<double>(aliased) / whole > limit) exceeded = true;
   };
 
@@ -1145,196 +1021,8 @@ Result<void> Parser::check_expansion(const Branch& branch) {
         ranges.push_back({node.target, node.target + 1, true});
     }
   }
-  if (!exceeded) return {};
+  if (!exceeded) return done();
   return fail(ErrorCode::kMalformed, "aliases that expand to too much").at(position_at(text_, branch.text.begin));
-}
-
-// Writes the final nodes: the raw ones with the comments between them, in SOPS's order (yaml.md 1.3.6).
-class Weaver {
- public:
-  Weaver(Document& document, Parser& parser)
-      : document_(document), parser_(parser), raw_(document.nodes), lines_(parser.lines()) {}
-
-  void run();
-
- private:
-  struct Open {
-    NodeId raw;
-    NodeId out;
-    bool own_comments;  // the container's own comments stand inside it (not of a list item)
-  };
-
-  void find_unseen();
-  void mark(const LineList& list, std::vector<bool>& seen);
-  void emit_line(LineId line, uint8_t flags);
-  void emit(const LineList& list, uint8_t flags = 0);
-  void emit_unseen(uint32_t limit);
-  void emit_branch(size_t index);
-  void open(NodeId raw, bool own_comments);
-  void close();
-  void emit_before(NodeId raw);
-  void emit_after(NodeId raw);
-  bool is_block_level() const { return stack_.size() == 1 || raw_[stack_.back().raw].style == NodeStyle::kBlock; }
-
-  Document& document_;
-  Parser& parser_;
-  std::vector<Node>& raw_;
-  std::vector<CommentLine>& lines_;
-  std::vector<Node> out_;
-  std::vector<NodeId> new_ids_;
-  std::vector<LineId> unseen_;
-  size_t next_unseen_ = 0;
-  std::vector<Open> stack_;
-};
-
-void Weaver::mark(const LineList& list, std::vector<bool>& seen) {
-  for (LineId line = list.first; line != kNoLine; line = line == list.last ? kNoLine : lines_[line].next)
-    seen[line] = true;
-}
-
-// yaml.md 1.4: the lines that are in no node's lists.
-void Weaver::find_unseen() {
-  std::vector<bool> seen(lines_.size());
-  for (const NodeComments& comments : parser_.comments()) {
-    for (const LineList* list : {&comments.key_head, &comments.key_line, &comments.key_foot, &comments.head,
-                                 &comments.line, &comments.foot})
-      mark(*list, seen);
-  }
-  for (const BranchComments& comments : parser_.branch_comments()) {
-    mark(comments.head, seen);
-    mark(comments.foot, seen);
-  }
-  for (LineId line = 0; line < lines_.size(); ++line) {
-    if (!seen[line]) unseen_.push_back(line);
-  }
-  std::ranges::sort(unseen_, {}, [this](LineId line) { return lines_[line].span.begin; });
-}
-
-void Weaver::emit_line(LineId id, uint8_t flags) {
-  const CommentLine& line = lines_[id];
-  Node& node = out_.emplace_back();
-  node.kind = NodeKind::kComment;
-  node.style = NodeStyle::kRaw;
-  node.flags = flags;
-  if (line.in_flow) node.flags |= kFlagInFlow;
-  node.parent = stack_.back().out;
-  node.span = line.span;
-  node.content = line.span.begin + 1;
-  node.text = document_.slice({line.span.begin + 1, line.span.end});
-  node.next = static_cast<NodeId>(out_.size());
-}
-
-void Weaver::emit(const LineList& list, uint8_t flags) {
-  for (LineId line = list.first; line != kNoLine; line = line == list.last ? kNoLine : lines_[line].next)
-    emit_line(line, flags);
-}
-
-// Lost comments in front of `limit` go to the block container on top of the stack.
-void Weaver::emit_unseen(uint32_t limit) {
-  while (next_unseen_ < unseen_.size() && lines_[unseen_[next_unseen_]].span.begin < limit)
-    emit_line(unseen_[next_unseen_++], kFlagUnseen);
-}
-
-void Weaver::open(NodeId raw, bool own_comments) {
-  const auto id = static_cast<NodeId>(out_.size());
-  new_ids_[raw] = id;
-  out_.push_back(raw_[raw]);
-  out_.back().parent = stack_.empty() ? kNoNode : stack_.back().out;
-  stack_.push_back({raw, id, own_comments});
-  const NodeComments* comments = parser_.comments_of(raw);
-  if (!own_comments || comments == nullptr) return;
-  emit(comments->head);
-  emit(comments->line);
-}
-
-void Weaver::close() {
-  const Open container = stack_.back();
-  if (is_block_level() && stack_.size() > 1) emit_unseen(raw_[container.raw].span.end);
-  const NodeComments* comments = parser_.comments_of(container.raw);
-  if (container.own_comments && comments != nullptr) emit(comments->foot);
-  out_[container.out].next = static_cast<NodeId>(out_.size());
-  stack_.pop_back();
-}
-
-// The comments in front of an entry or item.
-void Weaver::emit_before(NodeId raw) {
-  const NodeComments* comments = parser_.comments_of(raw);
-  if (comments == nullptr) return;
-  const bool in_sequence = raw_[stack_.back().raw].kind == NodeKind::kSequence;
-  emit(comments->key_head);
-  emit(comments->key_line);
-  if (!in_sequence && raw_[raw].is_container()) return;
-  emit(comments->head);
-  emit(comments->line, kFlagInline);
-}
-
-// The comments behind an entry or item whose subtree is complete.
-void Weaver::emit_after(NodeId raw) {
-  const NodeComments* comments = parser_.comments_of(raw);
-  if (comments == nullptr) return;
-  const bool in_sequence = raw_[stack_.back().raw].kind == NodeKind::kSequence;
-  if (in_sequence || !raw_[raw].is_container()) emit(comments->foot);
-  emit(comments->key_foot);
-}
-
-void Weaver::emit_branch(size_t index) {
-  Branch& branch = document_.branches[index];
-  const BranchComments& ends = parser_.branch_comments()[index];
-  const bool is_last = index + 1 == document_.branches.size();
-  const NodeId root = branch.root;
-  const NodeId end = raw_[root].next;
-  const auto id = static_cast<NodeId>(out_.size());
-  new_ids_[root] = id;
-  out_.push_back(raw_[root]);
-  stack_.push_back({root, id, true});
-  emit(ends.head);
-  if (const NodeComments* comments = parser_.comments_of(root)) {
-    emit(comments->head);
-    emit(comments->line);
-  }
-
-  for (NodeId raw = root + 1; raw <= end; ++raw) {
-    // Close what ends here, innermost first.
-    while (stack_.size() > 1 && raw_[stack_.back().raw].next <= raw) {
-      const NodeId closed = stack_.back().raw;
-      close();
-      emit_after(closed);
-    }
-    if (raw == end) break;
-    const Node& node = raw_[raw];
-    if (is_block_level()) emit_unseen(node.key_span.size() > 0 ? node.key_span.begin : node.span.begin);
-    emit_before(raw);
-    if (node.is_container()) {
-      open(raw, raw_[stack_.back().raw].kind == NodeKind::kMapping);
-      continue;
-    }
-    new_ids_[raw] = static_cast<NodeId>(out_.size());
-    out_.push_back(node);
-    out_.back().parent = stack_.back().out;
-    out_.back().next = static_cast<NodeId>(out_.size());
-    emit_after(raw);
-  }
-
-  emit_unseen(is_last ? static_cast<uint32_t>(document_.text.size()) : branch.text.end);
-  if (const NodeComments* comments = parser_.comments_of(root)) emit(comments->foot);
-  emit(ends.foot);
-  out_[id].next = static_cast<NodeId>(out_.size());
-  stack_.pop_back();
-}
-
-void Weaver::run() {
-  find_unseen();
-  new_ids_.assign(raw_.size(), kNoNode);
-  out_.reserve(raw_.size() + lines_.size());
-  for (size_t i = 0; i < document_.branches.size(); ++i) emit_branch(i);
-  for (Node& node : out_) {
-    if (node.kind == NodeKind::kAlias) node.target = new_ids_[node.target];
-  }
-  for (Branch& branch : document_.branches) {
-    branch.root = new_ids_[branch.root];
-    if (branch.metadata != kNoNode) branch.metadata = new_ids_[branch.metadata];
-  }
-  raw_ = std::move(out_);
 }
 
 }  // namespace
@@ -1357,32 +1045,8 @@ Result<Document> scan(std::string_view text, ScanMode mode) {
     return fail(ErrorCode::kMalformed, "no document: nothing but blanks and comments")
         .hint("write {} for a document without entries");
   }
-  if (!parser.lines().empty()) Weaver(document, parser).run();
+  if (!parser.lines().empty()) weave(document, parser.lines(), parser.comments());
   return document;
-}
-
-BlockHeader block_header(const Document& document, NodeId id) {
-  return read_header(document.text, document.node(id).content);
-}
-
-size_t block_indentation(const Document& document, NodeId id) {
-  const Node& node = document.node(id);
-  const uint32_t level = document.node(node.parent).content;
-  const auto parent = static_cast<int64_t>(column_of(document.text, level));
-  return shape_of_block(document.text, node.content, node.content, parent).indentation;
-}
-
-size_t column_of(std::string_view text, size_t position) {
-  size_t begin = position;
-  while (begin > 0) {
-    const auto c = static_cast<uint8_t>(text[begin - 1]);
-    if (c == '\n' || c == '\r') break;
-    if ((c == 0x85 || c == 0xA8 || c == 0xA9) && break_length_before(text, begin) > 0) break;
-    --begin;
-  }
-  if (begin == 0 && text.starts_with("\xEF\xBB\xBF")) begin = std::min<size_t>(3, position);
-  return static_cast<size_t>(std::ranges::count_if(
-      text.substr(begin, position - begin), [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; }));
 }
 
 }  // namespace sops::yaml

@@ -115,7 +115,7 @@ Failure TokenReader::parser_failure() {
   return fail(ErrorCode::kUnsupported, "not enough memory to read the text");
 }
 
-Result<Token> TokenReader::next() {
+Result<void> TokenReader::next(Token& token) {
   struct OwnedToken {
     ~OwnedToken() {
       if (raw.type == YAML_SCALAR_TOKEN) wipe({raw.data.scalar.value, raw.data.scalar.length});
@@ -129,7 +129,7 @@ Result<Token> TokenReader::next() {
     return parser_failure();
   }
 
-  Token token;
+  token = {};
   token.type = kTypes[static_cast<size_t>(raw.type)];
   token.span.begin = byte_of(raw.start_mark.index);
   token.span.end = raw.end_mark.index == raw.start_mark.index ? token.span.begin : byte_of(raw.end_mark.index);
@@ -204,7 +204,7 @@ Result<Token> TokenReader::next() {
         .hint("write the outer collections in block style")
         .at(position_at(whole_, token.span.begin));
   }
-  return token;
+  return done();
 }
 
 }  // namespace sops::yaml

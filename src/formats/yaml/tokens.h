@@ -41,7 +41,8 @@ enum class TokenType : uint8_t {
 struct Token {
   TokenType type = TokenType::kStreamStart;
   NodeStyle style = NodeStyle::kPlain;  // of a scalar
-  bool is_virtual = false;  // has no text: block starts and ends, and the key token before an implicit key (yaml.md 1.3.1)
+  bool is_virtual =
+      false;  // has no text: block starts and ends, and the key token before an implicit key (yaml.md 1.3.1)
   Span span;
   uint32_t column = 0;    // of span.begin, in characters; of the stream's end: of the last position of the text
   uint32_t position = 0;  // span.begin; of a block end: where comments see it (yaml.md 1.3.4)
@@ -52,16 +53,16 @@ struct Token {
 /// Reads the tokens of one text.
 class TokenReader {
  public:
-  /// `text` is UTF-8, without byte-order mark in front; `base` is added to all positions. Decoded scalars that are no slice
-  /// of the text go to `arena`. Both must outlive the reader and its tokens.
+  /// `text` is UTF-8, without byte-order mark in front; `base` is added to all positions. Decoded scalars that are no
+  /// slice of the text go to `arena`. Both must outlive the reader and its tokens.
   TokenReader(std::string_view whole, uint32_t base, SecureArena& arena);
   TokenReader(const TokenReader&) = delete;
   TokenReader& operator=(const TokenReader&) = delete;
   ~TokenReader();
 
-  /// The next token. REQUIRES: the last one was not kStreamEnd.
+  /// Reads the next token into `token`. REQUIRES: the last one was not kStreamEnd.
   /// Errors: kMalformed with position; kUnsupported for nesting beyond the limits (yaml.md 4.4 k, in-place.md 6).
-  Result<Token> next();
+  Result<void> next(Token& token);
 
  private:
   struct Parser;

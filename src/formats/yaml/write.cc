@@ -18,20 +18,24 @@ namespace {
 constexpr std::string_view kMetadataKey = "sops";
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
-// ---- Lines ----------------------------------------------------------------------------------------------------------------
+// ---- Lines --------------------------------------------------------------------------------------------------------
 
 /// Length of the line break at `at`: CR LF, LF, CR, NEL, LS or PS; 0 if there is none.
 size_t break_length(std::string_view text, size_t at) {
   if (at >= text.size()) return 0;
   switch (text[at]) {
-    case '\n': return 1;
-    case '\r': return at + 1 < text.size() && text[at + 1] == '\n' ? 2 : 1;
-    case '\xc2': return at + 1 < text.size() && text[at + 1] == '\x85' ? 2 : 0;
+    case '\n':
+      return 1;
+    case '\r':
+      return at + 1 < text.size() && text[at + 1] == '\n' ? 2 : 1;
+    case '\xc2':
+      return at + 1 < text.size() && text[at + 1] == '\x85' ? 2 : 0;
     case '\xe2': {
       const std::string_view rune = text.substr(at, 3);
       return rune == "\xe2\x80\xa8" || rune == "\xe2\x80\xa9" ? 3 : 0;
     }
-    default: return 0;
+    default:
+      return 0;
   }
 }
 
@@ -76,7 +80,7 @@ size_t comment_behind(std::string_view text, size_t at) {
   return next < text.size() && text[next] == '#' ? next : text.size();
 }
 
-// ---- Nodes ----------------------------------------------------------------------------------------------------------------
+// ---- Nodes --------------------------------------------------------------------------------------------------------
 
 bool is_block_scalar(const Node& node) { return node.style == NodeStyle::kLiteral || node.style == NodeStyle::kFolded; }
 
@@ -89,7 +93,8 @@ size_t collection_column(const Document& document, const Node& node) {
   size_t before = at;
   while (before > 0 && document.text[before - 1] == ' ') --before;
   const bool question = before > 0 && before < at && document.text[before - 1] == '?';
-  if (question && (before == 1 || document.text[before - 2] == ' ' || break_length_before(document.text, before - 1) > 0)) {
+  if (question &&
+      (before == 1 || document.text[before - 2] == ' ' || break_length_before(document.text, before - 1) > 0)) {
     at = before - 1;
   }
   return column_of(document.text, at);
@@ -130,7 +135,8 @@ bool has_string_tag(const Document& document, const Node& node) {
   return !has_header_comment(node) && find_tag(document, node).size() > 1;
 }
 
-/// The properties of a node with `tag` in the place of its tag, or behind them if it has none; ends in a blank or break.
+/// The properties of a node with `tag` in the place of its tag, or behind them if it has none; ends in a blank or
+/// break.
 void append_properties(const Document& document, const Node& node, std::string_view tag, SecureBuffer& out) {
   const Span old = find_tag(document, node);
   const auto ends_in_space = [&](size_t at) {
@@ -149,8 +155,9 @@ void append_properties(const Document& document, const Node& node, std::string_v
   if (old.end == node.content || !ends_in_space(node.content)) out.append(" ");
 }
 
-/// What must be written between a value and what stands before it, where the text has no room yet: behind a key, `:` or `-`
-/// without value (scan.h, kAbsent), and behind an anchor like that of `&a:b`, which is followed by the text `:b` (yaml.md 3.2).
+/// What must be written between a value and what stands before it, where the text has no room yet: behind a key, `:` or
+/// `-` without value (scan.h, kAbsent), and behind an anchor like that of `&a:b`, which is followed by the text `:b`
+/// (yaml.md 3.2).
 std::string_view gap_before(const Document& document, const Node& node) {
   const size_t at = std::max(node.span.begin, node.content);
   if (at == 0) return "";
@@ -162,8 +169,8 @@ std::string_view gap_before(const Document& document, const Node& node) {
   return before == ':' || before == '-' || before == '?' ? " " : ": ";
 }
 
-/// The content lines of a block scalar: from the first character below the header to the end of the last line. Without content,
-/// empty and at the end of the header's line.
+/// The content lines of a block scalar: from the first character below the header to the end of the last line. Without
+/// content, empty and at the end of the header's line.
 struct BlockContent {
   Span lines;
   bool empty;
@@ -178,7 +185,7 @@ BlockContent block_content(const Document& document, NodeId id) {
   return {make_span(end + break_length(document.text, end), node.span.end), false};
 }
 
-// ---- The metadata entry and its surroundings ----------------------------------------------------------------------------------
+// ---- The metadata entry and its surroundings ----------------------------------------------------------------------
 
 /// The metadata entries stand at the step that the first one shows; 4 where it shows none.
 size_t metadata_step(const Document& document) {
@@ -191,7 +198,8 @@ size_t metadata_step(const Document& document) {
   return column > root && column - root <= 9 ? column - root : kDefault;
 }
 
-/// True if nothing but blank lines stands between `at` and a metadata entry whose removal takes the break before it along.
+/// True if nothing but blank lines stands between `at` and a metadata entry whose removal takes the break before it
+/// along.
 bool loses_its_break(const Document& document, size_t at) {
   const std::string_view text = document.text;
   if (document.branches.empty() || break_length_before(text, text.size()) > 0) return false;
@@ -221,11 +229,11 @@ size_t breaks_behind(const Document& document, size_t at) {
   return count > 0 && loses_its_break(document, at) ? count - 1 : count;
 }
 
-// ---- Strings ------------------------------------------------------------------------------------------------------------------
+// ---- Strings ------------------------------------------------------------------------------------------------------
 
 struct SplitText {
-  std::string_view body;     // without the line feeds at the end
-  size_t line_feeds = 0;     // at the end
+  std::string_view body;  // without the line feeds at the end
+  size_t line_feeds = 0;  // at the end
 };
 
 SplitText split_end(std::string_view text) {
@@ -245,7 +253,8 @@ bool has_foreign_break(std::string_view text) {
   return text.find('\r') != std::string_view::npos || text.find("\xc2\x85") != std::string_view::npos;
 }
 
-/// True if a block scalar with this header shows `body` when its lines are written by append_literal_lines or append_folded_lines.
+/// True if a block scalar with this header shows `body` when its lines are written by append_literal_lines or
+/// append_folded_lines.
 bool header_holds(const BlockHeader& header, std::string_view body, const TextFacts& facts) {
   if (body.empty() || facts.unprintable || has_foreign_break(body)) return false;
   if (facts.other_break) {
@@ -257,8 +266,8 @@ bool header_holds(const BlockHeader& header, std::string_view body, const TextFa
   return first != ' ' && first != '\t';
 }
 
-/// The lines of a folded scalar that shows `body`. Between two lines that start with text, folding turns one break into a space
-/// and takes one off several; beside a line that starts with a blank every break counts (YAML 1.1, 9.6).
+/// The lines of a folded scalar that shows `body`. Between two lines that start with text, folding turns one break into
+/// a space and takes one off several; beside a line that starts with a blank every break counts (YAML 1.1, 9.6).
 void append_folded_lines(std::string_view body, size_t indentation, std::string_view line_break, SecureBuffer& out) {
   const auto starts_blank = [&](size_t at) { return body[at] == ' ' || body[at] == '\t'; };
   bool folds = false;  // the line before starts with text
@@ -275,7 +284,8 @@ void append_folded_lines(std::string_view body, size_t indentation, std::string_
   }
 }
 
-/// Writes `text` under the header that stands in the document; nullopt, and nothing written, if it cannot hold the text.
+/// Writes `text` under the header that stands in the document; nullopt, and nothing written, if it cannot hold the
+/// text.
 std::optional<Span> keep_header(const Document& document, NodeId id, std::string_view text, SecureBuffer& out) {
   const Node& node = document.node(id);
   const BlockHeader header = block_header(document, id);
@@ -292,7 +302,8 @@ std::optional<Span> keep_header(const Document& document, NodeId id, std::string
     out.append(above.substr(0, above.size() - removed));
     return node.span;
   }
-  if (!chomping_fits(header.chomping, line_feeds, breaks) || !header_holds(header, body, examine(text))) return std::nullopt;
+  if (!chomping_fits(header.chomping, line_feeds, breaks) || !header_holds(header, body, examine(text)))
+    return std::nullopt;
 
   out.append(above);
   const size_t indentation = block_indentation(document, id);
@@ -362,9 +373,15 @@ Span spell_as_sops(const Document& document, NodeId id, std::string_view text, S
     if (!ends_its_line(document, node) || !ends_well) style = StringStyle::kDoubleQuoted;
   }
   switch (style) {
-    case StringStyle::kPlain: out.append(text); break;
-    case StringStyle::kDoubleQuoted: append_double_quoted(text, Escaping::kAsSops, out); break;
-    default: append_scalar(ScalarType::kString, text, place, out); return span;
+    case StringStyle::kPlain:
+      out.append(text);
+      break;
+    case StringStyle::kDoubleQuoted:
+      append_double_quoted(text, Escaping::kAsSops, out);
+      break;
+    default:
+      append_scalar(ScalarType::kString, text, place, out);
+      return span;
   }
   out.append(place.header_comment);
   return span;
@@ -422,13 +439,19 @@ Span spell_string(const Document& document, NodeId id, std::string_view text, Se
 /// The tag that gives a scalar its type.
 std::string_view tag_of(ScalarType type) {
   switch (type) {
-    case ScalarType::kNull: return "!!null";
-    case ScalarType::kBool: return "!!bool";
+    case ScalarType::kNull:
+      return "!!null";
+    case ScalarType::kBool:
+      return "!!bool";
     case ScalarType::kInt:
-    case ScalarType::kUnsigned: return "!!int";
-    case ScalarType::kFloat: return "!!float";
-    case ScalarType::kTime: return "!!timestamp";
-    default: return "!!str";
+    case ScalarType::kUnsigned:
+      return "!!int";
+    case ScalarType::kFloat:
+      return "!!float";
+    case ScalarType::kTime:
+      return "!!timestamp";
+    default:
+      return "!!str";
   }
 }
 
@@ -460,8 +483,8 @@ bool holds_only_comment_items(const Document& document, NodeId list) {
   return true;
 }
 
-/// `- ENC[…,type:comment]` becomes `#…` where its dash is. A list of nothing else becomes `[]` with the comments below, as SOPS
-/// prints it (yaml.md 5.5).
+/// `- ENC[…,type:comment]` becomes `#…` where its dash is. A list of nothing else becomes `[]` with the comments below,
+/// as SOPS prints it (yaml.md 5.5).
 Span spell_comment_item(const Document& document, NodeId id, std::string_view text, SecureBuffer& out) {
   const Node& node = document.node(id);
   const std::string_view line_break = file_break(document.text);
@@ -498,21 +521,6 @@ Span spell_comment_item(const Document& document, NodeId id, std::string_view te
   }
   out.append(column, ' ');
   append_comment(text, line_break, out);
-
-  // A foot keeps its distance from a neighbour in the same column.
-  size_t end = line_end(document_text, node.span.end);
-  const size_t next_line = end + break_length(document_text, end);
-  size_t next = next_line;
-  while (next < document_text.size() && document_text[next] == ' ') ++next;
-  const bool is_metadata = std::any_of(document.branches.begin(), document.branches.end(), [&](const Branch& branch) {
-    return branch.metadata != kNoNode && document.node(branch.metadata).key_span.begin == next;
-  });
-  const bool is_last = node.next == list.next;
-  const bool is_marker = document_text.substr(next_line).starts_with("---") || document_text.substr(next_line).starts_with("...");
-  if (is_last && !is_metadata && !is_marker && next < document_text.size() && break_length(document_text, next) == 0 &&
-      next - next_line == column) {
-    out.append(line_break);
-  }
   return make_span(begin, node.span.end);
 }
 
@@ -573,7 +581,7 @@ Span spell(const Document& document, NodeId id, const TypedText& value, bool is_
   return spell_typed(document, id, value, out);
 }
 
-// ---- Aliases --------------------------------------------------------------------------------------------------------------------
+// ---- Aliases ------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -647,9 +655,8 @@ Result<EditList> expand_alias(const Document& document, NodeId id, std::span<con
   const bool is_entry = parent.kind == NodeKind::kMapping;
   const size_t comment = comment_behind(document.text, alias.span.end);
   const bool has_comment = comment < document.text.size();
-  const bool has_content =
-      std::any_of(content.children.begin(), content.children.end(),
-                  [](const Value& child) { return child.kind != ValueKind::kComment; });
+  const bool has_content = std::any_of(content.children.begin(), content.children.end(),
+                                       [](const Value& child) { return child.kind != ValueKind::kComment; });
   const bool block = !in_flow && has_content && (comments || (has_comment && is_entry));
   if (!block) {
     append_flow(content, {.keep_types = true, .line_break = line_break}, out);
@@ -674,7 +681,7 @@ Result<EditList> expand_alias(const Document& document, NodeId id, std::span<con
   return edits;
 }
 
-// ---- Metadata ---------------------------------------------------------------------------------------------------------------------
+// ---- Metadata -----------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -735,7 +742,8 @@ void append_flow_entry(const Value& content, std::string_view line_break, Secure
 }
 
 /// The entry in block style: `sops:` and the lines of its content, the first line without indentation.
-void append_block_entry(const Value& content, size_t column, size_t step, std::string_view line_break, SecureBuffer& out) {
+void append_block_entry(const Value& content, size_t column, size_t step, std::string_view line_break,
+                        SecureBuffer& out) {
   Value root = Value::mapping();
   root.add(kMetadataKey, content);
   append_block(root, {.step = step, .column = column, .line_break = line_break}, out);
@@ -743,10 +751,10 @@ void append_block_entry(const Value& content, size_t column, size_t step, std::s
 
 /// What stands between the last entry of a flow root and its closing bracket.
 struct FlowEnd {
-  size_t entry_end = 0;    // of the last entry; behind `{` if there is none
-  size_t comma = 0;        // position of the comma behind it, 0 if there is none
+  size_t entry_end = 0;  // of the last entry; behind `{` if there is none
+  size_t comma = 0;      // position of the comma behind it, 0 if there is none
   bool comments = false;
-  size_t close = 0;        // position of `}`
+  size_t close = 0;  // position of `}`
 };
 
 /// Goes from `at` over blanks, breaks, comments and `:` to the next `,` or bracket.
@@ -934,7 +942,8 @@ void remove_from_block_root(const Document& document, const Branch& branch, Edit
     instead = "{}";
     instead += text.substr(end_of_line, end - end_of_line);
   } else if (end == end_of_line) {
-    begin -= break_length_before(text, begin);  // the last line has no break: neither had the one before (in-place.md 4)
+    begin -=
+        break_length_before(text, begin);  // the last line has no break: neither had the one before (in-place.md 4)
   }
   remove_around_comments(document, branch.root, branch.metadata, make_span(begin, end), instead, edits);
 }
@@ -986,7 +995,7 @@ void remove_from_flow_root(const Document& document, const Branch& branch, EditL
 
 Result<Value> read_metadata(const Document& document) {
   if (document.branches.empty() || document.branches[0].metadata == kNoNode) {
-    return fail(ErrorCode::kNotFound, "the file has no entry '{}': it is not encrypted", kMetadataKey);
+    return fail(ErrorCode::kNotFound, "sops metadata not found");
   }
   const Branch& branch = document.branches[0];
   const Node& entry = document.node(branch.metadata);
@@ -1059,7 +1068,7 @@ std::optional<Span> empty_root(const Document& document, size_t branch) {
   return make_span(begin, end);
 }
 
-// ---- UTF-16 -----------------------------------------------------------------------------------------------------------------------
+// ---- UTF-16 -------------------------------------------------------------------------------------------------------
 
 Result<std::optional<SecureBytes>> decode_text(std::string_view raw) {
   const bool little = raw.starts_with("\xff\xfe");

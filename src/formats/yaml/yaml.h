@@ -7,7 +7,8 @@
 
 namespace sops::yaml {
 
-/// Text in UTF-8, or in UTF-16 with byte-order mark through decode_text and encode_text. Several branches: a stream of documents.
+/// Text in UTF-8, or in UTF-16 with byte-order mark through decode_text and encode_text. Several branches: a stream of
+/// documents.
 extern const FormatType type;
 
 }  // namespace sops::yaml

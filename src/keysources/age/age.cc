@@ -5,8 +5,8 @@
 //
 //   {"recipient": "age1…", "enc": "-----BEGIN AGE ENCRYPTED FILE-----\n…"}
 //
-// Here the parts come together: recipient.h (whom), identity.h and identities.h (who, and where to find them), file.h and
-// armor.h (the format), bech32.h (how keys are spelled).
+// Here the parts come together: recipient.h (whom), identity.h and identities.h (who, and where to find them), file.h
+// and armor.h (the format), bech32.h (how keys are spelled).
 #include <string>
 #include <utility>
 

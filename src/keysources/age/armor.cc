@@ -36,7 +36,8 @@ Result<size_t> decode_line(std::string_view line, std::vector<uint8_t>& bytes) {
   if (line.empty()) return invalid("an empty line inside");
   if (line.size() > kColumns) return invalid("a line is longer than 64 columns");
   if (line.size() % 4 != 0) return invalid("a line is no padded base64");
-  // The padding is right if and only if what is left without it decodes strictly: the length is a multiple of four already.
+  // The padding is right if and only if what is left without it decodes strictly: the length is a multiple of four
+  // already.
   std::string_view unpadded = line;
   for (int i = 0; i < 2 && unpadded.ends_with('='); ++i) unpadded.remove_suffix(1);
   uint8_t decoded[base64_decoded_bound(kColumns)];

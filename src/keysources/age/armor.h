@@ -19,9 +19,8 @@ inline constexpr std::string_view kArmorEnd = "-----END AGE ENCRYPTED FILE-----"
 /// The armored text of `bytes`: 64 columns, LF, ends in a newline.
 std::string armor_encode(std::span<const uint8_t> bytes);
 
-/// The bytes of an armored text. Strict: one spelling per content, but for CRLF and blank space around (keys-age.md 6.2).
-/// Linear time; memory in proportion to `text`.
-/// Errors: kMalformed, "invalid armor: …".
+/// The bytes of an armored text. Strict: one spelling per content, but for CRLF and blank space around
+/// (keys-age.md 6.2). Linear time; memory in proportion to `text`. Errors: kMalformed, "invalid armor: …".
 Result<std::vector<uint8_t>> armor_decode(std::string_view text);
 
 }  // namespace sops::age

@@ -3,8 +3,8 @@
 //   age1 q2r830vhuuedr3duqxm7tqpu5hhlwem2ylr7kjqlzddx0kdaqa3s q4fdc0
 //   prefix '1' data, 5 bits per character                     checksum
 //
-// The checksum is the remainder of a polynomial over GF(32), taken over the prefix, the data and itself; it is 1 for a correct
-// text. One to four wrong characters are always noticed.
+// The checksum is the remainder of a polynomial over GF(32), taken over the prefix, the data and itself; it is 1 for a
+// correct text. One to four wrong characters are always noticed.
 #include "keysources/age/bech32.h"
 
 #include <algorithm>
@@ -28,8 +28,12 @@ constexpr std::array<uint8_t, 128> kValues = [] {
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
-bool has_upper(std::string_view text) { return std::ranges::any_of(text, [](char c) { return lower(c) != c; }); }
-bool has_lower(std::string_view text) { return std::ranges::any_of(text, [](char c) { return upper(c) != c; }); }
+bool has_upper(std::string_view text) {
+  return std::ranges::any_of(text, [](char c) { return lower(c) != c; });
+}
+bool has_lower(std::string_view text) {
+  return std::ranges::any_of(text, [](char c) { return upper(c) != c; });
+}
 
 // The running remainder of BIP 173's polynomial.
 class Checksum {

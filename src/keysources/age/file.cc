@@ -2,12 +2,13 @@
 //
 //   age-encryption.org/v1
 //   -> X25519 XuFbrn7N7h19MJ8If808dplXkSot2kVFwDl8+pfaRWI4     type and arguments
-//   KsDsN3kOG5n+fCHyz7KLfRtV8myRIedGYllD4Oe5E8U                 body: lines of 64 characters, then one shorter line, maybe empty
+//   KsDsN3kOG5n+fCHyz7KLfRtV8myRIedGYllD4Oe5E8U                 body: lines of 64 characters, then one shorter line,
+//   maybe empty
 //   --- fXiKBE/3bCiHORqg+D6UdnFpVH0byuXqXtY7rsSDW34             HMAC of everything to the dashes
 //   <16 bytes nonce> <chunk> <chunk> … <last chunk>
 //
-// A chunk is 64 KiB of plaintext and a 16-byte tag. Its nonce is its number and a flag that says whether it is the last, so
-// chunks cannot be swapped, repeated or cut off.
+// A chunk is 64 KiB of plaintext and a 16-byte tag. Its nonce is its number and a flag that says whether it is the
+// last, so chunks cannot be swapped, repeated or cut off.
 #include "keysources/age/file.h"
 
 #include <algorithm>

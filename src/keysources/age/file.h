@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// The age v1 file: a textual header with one stanza per recipient, then the encrypted payload. Source: c2sp.org/age; rule
-// numbers: spec keys-age.md 5. Knows nothing of recipients: how a stanza hides the file key is theirs.
+// The age v1 file: a textual header with one stanza per recipient, then the encrypted payload. Source: c2sp.org/age;
+// rule numbers: spec keys-age.md 5. Knows nothing of recipients: how a stanza hides the file key is theirs.
 #pragma once
 
 #include <array>
@@ -35,17 +35,17 @@ struct Stanza {
 struct FileView {
   std::vector<Stanza> stanzas;
   std::array<uint8_t, 32> mac{};
-  std::string_view authenticated;     // what the MAC covers: the header to its three dashes
-  std::span<const uint8_t> nonce;     // of the payload, 16 bytes
-  std::span<const uint8_t> payload;   // the chunks
+  std::string_view authenticated;    // what the MAC covers: the header to its three dashes
+  std::span<const uint8_t> nonce;    // of the payload, 16 bytes
+  std::span<const uint8_t> payload;  // the chunks
 };
 
 /// Takes an age file apart. Linear time. Nothing is authenticated yet.
 /// Errors: kMalformed, "failed to read header: …"; kUnsupported for a later version of age.
 Result<FileView> parse_file(std::span<const uint8_t> bytes);
 
-/// The header text of `stanzas` to the three dashes: what the MAC covers. REQUIRES: the arguments are printable ASCII without
-/// spaces, not empty.
+/// The header text of `stanzas` to the three dashes: what the MAC covers. REQUIRES: the arguments are printable ASCII
+/// without spaces, not empty.
 std::string header_text(std::span<const Stanza> stanzas);
 
 /// header_text(), a blank, the MAC, a newline: the whole header.
@@ -55,7 +55,8 @@ std::string header_with_mac(std::string_view header_text, const std::array<uint8
 std::array<uint8_t, 32> header_mac(const SecureBytes& file_key, std::string_view header_text);
 
 /// Decrypts the payload and appends it to `out`. After an error `out` holds what was verified before it (5.11).
-/// Errors: kAuthFailed for a chunk that does not authenticate; kMalformed for a missing, empty or superfluous last chunk.
+/// Errors: kAuthFailed for a chunk that does not authenticate; kMalformed for a missing, empty or superfluous last
+/// chunk.
 Result<void> decrypt_payload(const SecureBytes& file_key, const FileView& file, SecureBuffer& out);
 
 /// Checks the MAC, then decrypts the whole payload.

@@ -5,8 +5,8 @@
 //   3 ~/.ssh/id_ed25519               7 SOPS_AGE_KEY_CMD
 //   4 ~/.ssh/id_rsa                   8 <config>/sops/age/keys.txt
 //
-// 1 to 4 hold SSH keys, 5 to 8 hold identities. All are read on every decryption (3.1): a key that cannot be used is a problem
-// only if no other fits.
+// 1 to 4 hold SSH keys, 5 to 8 hold identities. All are read on every decryption (3.1): a key that cannot be used is a
+// problem only if no other fits.
 #include "keysources/age/identities.h"
 
 #include <optional>
@@ -126,12 +126,13 @@ class Search {
     options.extra_environment = {{"SOPS_AGE_RECIPIENT", std::string(recipient_)}};
     auto result = services_.processes.run(options);
     if (!result) {
-      return fail(result.error().code, "failed to execute command '{}' of {}: {}", program, name, result.error().message)
+      return fail(result.error().code, "failed to execute command '{}' of {}: {}", program, name,
+                  result.error().message)
           .hint(result.error().hint);
     }
     if (result->status != 0) {
-      return fail(ErrorCode::kUnavailable, "failed to execute command '{}' of {}: it ended with status {}", program, name,
-                  result->status);
+      return fail(ErrorCode::kUnavailable, "failed to execute command '{}' of {}: it ended with status {}", program,
+                  name, result->status);
     }
     return std::move(result->output);
   }
@@ -186,7 +187,8 @@ std::string FoundIdentities::explain() const {
     text += to_string(error);
   }
   if (!missing_places.empty()) {
-    text += format(". Did not find keys in location{} {}", missing_places.size() > 1 ? "s" : "", list_places(missing_places));
+    text += format(". Did not find keys in location{} {}", missing_places.size() > 1 ? "s" : "",
+                   list_places(missing_places));
   }
   return text;
 }

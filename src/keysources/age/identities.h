@@ -19,7 +19,8 @@ struct FoundIdentities {
   std::vector<Error> problems;              // places that hold something we could not use
   std::vector<std::string> missing_places;  // places that hold nothing, as SOPS names them
 
-  /// What was not found and what went wrong, for the end of a message: ". <problems>. Did not find keys in locations …", or "".
+  /// What was not found and what went wrong, for the end of a message: ". <problems>. Did not find keys in locations
+  /// …", or "".
   std::string explain() const;
 };
 

@@ -34,8 +34,8 @@ bool is_plugin_stanza(std::string_view type) {
 }
 bool is_any_stanza(std::string_view) { return true; }
 
-// An identity of a type that we know but cannot use yet. It says so only for files that it might open; for all others it is
-// simply not the right key, like every other.
+// An identity of a type that we know but cannot use yet. It says so only for files that it might open; for all others
+// it is simply not the right key, like every other.
 class UnsupportedIdentity final : public Identity {
  public:
   UnsupportedIdentity(std::string message, bool (*may_open)(std::string_view type))
@@ -55,7 +55,8 @@ class UnsupportedIdentity final : public Identity {
   bool (*may_open_)(std::string_view type);
 };
 
-std::unique_ptr<Identity> unsupported(std::string_view kind, std::string_view place, bool (*may_open)(std::string_view)) {
+std::unique_ptr<Identity> unsupported(std::string_view kind, std::string_view place,
+                                      bool (*may_open)(std::string_view)) {
   return std::make_unique<UnsupportedIdentity>(format("{} is not supported yet: '{}'", kind, escape_for_message(place)),
                                                may_open);
 }
@@ -81,7 +82,8 @@ Result<std::unique_ptr<Identity>> parse_identity(std::string_view place, std::st
     return std::make_unique<X25519Identity>(std::move(decoded.data));
   }
   Failure unknown = fail(ErrorCode::kMalformed, "unknown identity type");
-  if (text.starts_with("age1")) return std::move(unknown).hint("this is a recipient; the identity begins with AGE-SECRET-KEY-1");
+  if (text.starts_with("age1"))
+    return std::move(unknown).hint("this is a recipient; the identity begins with AGE-SECRET-KEY-1");
   if (trim(text).size() != text.size()) return std::move(unknown).hint("remove the blanks around the identity");
   return std::move(unknown).hint("age identities begin with AGE-SECRET-KEY-1, in upper case");
 }
@@ -119,8 +121,8 @@ Result<Identities> parse_identities(std::string_view place, std::string_view tex
     for (std::string_view word : words) {
       auto identity = parse_identity(place, word);
       if (!identity) {
-        return fail(ErrorCode::kMalformed, "failed to parse '{}' age identities: line {}: {}", escape_for_message(place),
-                    number, identity.error().message)
+        return fail(ErrorCode::kMalformed, "failed to parse '{}' age identities: line {}: {}",
+                    escape_for_message(place), number, identity.error().message)
             .hint(identity.error().hint);
       }
       identities.push_back(std::move(*identity));

@@ -22,8 +22,8 @@ class Identity {
   virtual ~Identity() = default;
 
   /// The file key, from all stanzas of a header.
-  /// Errors: kNotMine if no stanza is for this identity; kUnsupported if one may be, but identities of this type cannot be used
-  /// yet; any other is final for the file (4.4).
+  /// Errors: kNotMine if no stanza is for this identity; kUnsupported if one may be, but identities of this type cannot
+  /// be used yet; any other is final for the file (4.4).
   virtual Result<SecureBytes> unwrap(std::span<const Stanza> stanzas, Services& services) const = 0;
 
   /// Native identities need nothing but themselves and are tried first (4.2).
@@ -41,16 +41,17 @@ enum class IdentityLayout {
   kWords,  // several per line, separated by blanks: for SOPS_AGE_KEY, where line breaks get lost
 };
 
-/// Reads the identities of `text` (3.7-3.9). `place` names where it came from, for messages. An encrypted identity file becomes
-/// an identity that cannot be used yet.
-/// Errors: kMalformed, "failed to parse '<place>' age identities: …", without quoting the text.
+/// Reads the identities of `text` (3.7-3.9). `place` names where it came from, for messages. An encrypted identity file
+/// becomes an identity that cannot be used yet. Errors: kMalformed, "failed to parse '<place>' age identities: …",
+/// without quoting the text.
 Result<Identities> parse_identities(std::string_view place, std::string_view text, IdentityLayout layout);
 
 /// An SSH private key that was found at `place`: an identity that cannot be used yet.
 std::unique_ptr<Identity> unsupported_ssh_identity(std::string_view place);
 
 /// The file key from the first identity that has it, native ones first (4.2-4.6).
-/// Errors: kNotMine if none fits; kUnsupported if only one that cannot be used yet may fit; a final error of an identity.
+/// Errors: kNotMine if none fits; kUnsupported if only one that cannot be used yet may fit; a final error of an
+/// identity.
 Result<SecureBytes> unwrap_file_key(const Identities& identities, std::span<const Stanza> stanzas, Services& services);
 
 }  // namespace sops::age

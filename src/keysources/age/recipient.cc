@@ -22,9 +22,8 @@ class X25519Recipient final : public Recipient {
   Result<std::vector<Stanza>> wrap(const SecureBytes& file_key, Services& services) const override {
     SecureBytes ephemeral(kX25519Size);
     services.random.fill(ephemeral.expose_mutable());
-    std::vector<Stanza> stanzas;
-    stanzas.push_back(TRY(wrap_x25519(file_key, point_, ephemeral)));
-    return stanzas;
+    Stanza stanza = TRY(wrap_x25519(file_key, point_, ephemeral));
+    return std::vector<Stanza>{std::move(stanza)};
   }
 
  private:
@@ -37,7 +36,8 @@ class UnsupportedRecipient final : public Recipient {
   explicit UnsupportedRecipient(std::string message) : message_(std::move(message)) {}
 
   Result<std::vector<Stanza>> wrap(const SecureBytes&, Services&) const override {
-    return fail(ErrorCode::kUnsupported, "{}", message_).hint("use a recipient that begins with age1 and has 62 characters");
+    return fail(ErrorCode::kUnsupported, "{}", message_)
+        .hint("use a recipient that begins with age1 and has 62 characters");
   }
 
  private:
@@ -45,8 +45,8 @@ class UnsupportedRecipient final : public Recipient {
 };
 
 Failure not_bech32(std::string_view kind, std::string_view text, std::string_view why) {
-  return fail(ErrorCode::kMalformed, "failed to parse input as {}: '{}': {}", kind, escape_for_message(text, kShownLength),
-              why);
+  return fail(ErrorCode::kMalformed, "failed to parse input as {}: '{}': {}", kind,
+              escape_for_message(text, kShownLength), why);
 }
 
 // A Bech32 recipient with that prefix and size.
@@ -65,7 +65,8 @@ std::unique_ptr<Recipient> make(Args&&... args) {
 }
 
 std::unique_ptr<Recipient> unsupported(std::string_view kind, std::string_view text) {
-  return make<UnsupportedRecipient>(format("{} is not supported yet: '{}'", kind, escape_for_message(text, kShownLength)));
+  return make<UnsupportedRecipient>(
+      format("{} is not supported yet: '{}'", kind, escape_for_message(text, kShownLength)));
 }
 
 Result<std::unique_ptr<Recipient>> parse_x25519(std::string_view text) {

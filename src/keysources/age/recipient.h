@@ -24,9 +24,8 @@ class Recipient {
   virtual Result<std::vector<Stanza>> wrap(const SecureBytes& file_key, Services& services) const = 0;
 };
 
-/// Reads a recipient, blanks around it removed by the caller. The types that cannot be used yet (ssh-…, age1pq1…, plugins) parse;
-/// wrapping with them fails.
-/// Errors: kMalformed, naming the recipient.
+/// Reads a recipient, blanks around it removed by the caller. The types that cannot be used yet (ssh-…, age1pq1…,
+/// plugins) parse; wrapping with them fails. Errors: kMalformed, naming the recipient.
 Result<std::unique_ptr<Recipient>> parse_recipient(std::string_view text);
 
 }  // namespace sops::age

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// The sender makes a key pair for this one file and puts its public half, the share, into the stanza. Diffie-Hellman between it
-// and the recipient gives both a secret; the key made of it hides the file key. Nothing in the stanza tells whose it is.
+// The sender makes a key pair for this one file and puts its public half, the share, into the stanza. Diffie-Hellman
+// between it and the recipient gives both a secret; the key made of it hides the file key. Nothing in the stanza tells
+// whose it is.
 #include "keysources/age/x25519_stanza.h"
 
 #include <algorithm>

@@ -17,7 +17,8 @@ namespace sops::age {
 Result<Stanza> wrap_x25519(const SecureBytes& file_key, const X25519Point& recipient, const SecureBytes& ephemeral);
 
 /// The file key out of the first X25519 stanza that `identity` opens; the identity is a 32-byte scalar.
-/// Errors: kNotMine if there is none; kMalformed if an X25519 stanza breaks the rules (8.4), before any later one is tried.
+/// Errors: kNotMine if there is none; kMalformed if an X25519 stanza breaks the rules (8.4), before any later one is
+/// tried.
 Result<SecureBytes> unwrap_x25519(std::span<const Stanza> stanzas, const SecureBytes& identity);
 
 }  // namespace sops::age
