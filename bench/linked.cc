@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Links the libraries of sops, calls the cheapest thing of each, and ends: what a process with these libraries costs at least.
+// Links the libraries of sops, calls the cheapest thing of each, and ends: what a process with these libraries costs at
+// least.
 #include <openssl/evp.h>
 #include <re2/re2.h>
 #include <yaml.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Runs a program once and says what it cost: `measure SECONDS_LIMIT PROGRAM ARGUMENT…` prints "seconds kilobytes status", status -1
-// after the limit. A small process of its own, because a child's peak size as the kernel reports it begins with the size of the
-// process that started it, and Python is large.
+// Runs a program once and says what it cost: `measure SECONDS_LIMIT PROGRAM ARGUMENT…` prints "seconds kilobytes
+// status", status -1 after the limit. A small process of its own, because a child's peak size as the kernel reports it
+// begins with the size of the process that started it, and Python is large.
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/resource.h>

@@ -25,6 +25,7 @@ LAYERS = {
     "tree": [],
     "formats": ["tree"],                                       # format.h and the registry
     "formats/*": ["tree", "formats/format.h"],
+    "formats/binary": ["tree", "formats/format.h", "formats/json"],  # an encrypted binary file is a JSON file
     "cloud/*": ["sys", "crypto", "formats/json", "formats/format.h", "tree"],
     "keysources": ["sys/services.h"],                          # key_source.h and the registry
     "keysources/*": ["keysources/key_source.h", "cloud", "crypto", "sys"],
@@ -45,7 +46,7 @@ THIRD_PARTY = [
     (r"curl/.*", ["sys/http_curl"]),
     (r"toml.*", ["formats/toml"]),
     (r"(unistd|fcntl|poll|pwd|grp|termios|signal|dirent|sched|syslog|dlfcn)\.h|sys/.*|linux/.*",
-     ["sys", "base/secure_bytes.cc", "cli/main.cc", "cli/ui.cc"]),
+     ["sys", "base/secure_bytes.cc", "base/parallel.cc", "cli/main.cc", "cli/ui.cc"]),
 ]
 
 

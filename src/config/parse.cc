@@ -552,6 +552,7 @@ Result<DestinationRule> Reader::read_destination(NodeId id) {
     rule.recreation_rule = TRY(read_rule(recreation, "recreation_rule"));
   } else {
     rule.recreation_rule.groups.emplace_back();
+    rule.recreation_rule.position = rule.position;
   }
   return rule;
 }

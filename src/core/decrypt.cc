@@ -254,7 +254,6 @@ class HintTable {
   explicit HintTable(const std::vector<DecodedHint>& hints) {
     for (const DecodedHint& hint : hints) {
       if (hint.whole) continue;
-      prefix_size_ = hint.prefix.size();
       by_prefix_.emplace(hint.prefix, &hint);
     }
   }
@@ -263,13 +262,12 @@ class HintTable {
     if (by_prefix_.empty()) return nullptr;
     const auto fields = parse_ciphertext(ciphertext);
     if (!fields) return nullptr;
-    const auto it = by_prefix_.find(tag_bytes(fields->tag).substr(0, prefix_size_));
+    const auto it = by_prefix_.find(tag_bytes(fields->tag).substr(0, kTagPrefix));
     return it == by_prefix_.end() ? nullptr : it->second;
   }
 
  private:
   std::unordered_multimap<std::string_view, const DecodedHint*, std::hash<std::string_view>, std::equal_to<>> by_prefix_;
-  size_t prefix_size_ = 0;
 };
 
 // Scans `candidate` and compares every value with what was decrypted.

@@ -33,19 +33,6 @@ std::optional<uint64_t> take_varint(std::string_view& text) {
   return std::nullopt;
 }
 
-SecureBytes encode(std::span<const LayoutHint> hints, size_t prefix_size) {
-  SecureBuffer out;
-  const char head[] = {kVersion, static_cast<char>(prefix_size)};
-  out.append({head, sizeof head});
-  for (const LayoutHint& hint : hints) {
-    put_varint(out, hint.whole ? 0 : uint64_t{hint.levels_up} + 1);
-    if (!hint.whole) out.append(tag_bytes(hint.tag_b64).substr(0, prefix_size));
-    put_varint(out, hint.original.size());
-    out.append(hint.original);
-  }
-  return out.take();
-}
-
 }  // namespace
 
 std::string tag_bytes(std::string_view tag_b64) {
@@ -56,18 +43,21 @@ std::string tag_bytes(std::string_view tag_b64) {
 }
 
 std::optional<SecureBytes> encode_layout(std::span<const LayoutHint> hints, size_t text_size) {
-  // Four bytes tell the values of a large file apart; two are enough where a file is all hints and must stay within the limit.
-  for (size_t prefix_size : {4, 2, 1}) {
-    SecureBytes encoded = encode(hints, prefix_size);
-    if (encoded.size() <= layout_limit(text_size)) return encoded;
+  SecureBuffer out;
+  out.append({&kVersion, 1});
+  for (const LayoutHint& hint : hints) {
+    put_varint(out, hint.whole ? 0 : uint64_t{hint.levels_up} + 1);
+    if (!hint.whole) out.append(tag_bytes(hint.tag_b64).substr(0, kTagPrefix));
+    put_varint(out, hint.original.size());
+    out.append(hint.original);
+    if (out.size() > layout_limit(text_size)) return std::nullopt;
   }
-  return std::nullopt;
+  return out.take();
 }
 
 std::optional<std::vector<DecodedHint>> decode_layout(std::string_view encoded) {
-  if (encoded.size() < 2 || encoded[0] != kVersion || encoded[1] < 1 || encoded[1] > 16) return std::nullopt;
-  const auto prefix_size = static_cast<size_t>(encoded[1]);
-  encoded.remove_prefix(2);
+  if (!encoded.starts_with(kVersion)) return std::nullopt;
+  encoded.remove_prefix(1);
   std::vector<DecodedHint> hints;
   while (!encoded.empty()) {
     DecodedHint hint;
@@ -75,10 +65,10 @@ std::optional<std::vector<DecodedHint>> decode_layout(std::string_view encoded) 
     if (!kind || *kind > kMaxDepth + 1) return std::nullopt;
     hint.whole = *kind == 0;
     if (!hint.whole) {
-      if (encoded.size() < prefix_size) return std::nullopt;
+      if (encoded.size() < kTagPrefix) return std::nullopt;
       hint.levels_up = static_cast<uint32_t>(*kind - 1);
-      hint.prefix = encoded.substr(0, prefix_size);
-      encoded.remove_prefix(prefix_size);
+      hint.prefix = encoded.substr(0, kTagPrefix);
+      encoded.remove_prefix(kTagPrefix);
     }
     const auto size = take_varint(encoded);
     if (!size || *size > encoded.size()) return std::nullopt;

@@ -4,11 +4,11 @@
 // text for one place of the encrypted document. It is bound to the place by the beginning of the authentication tag that
 // stands there, and used only if the text with it scans to the same values, so no hint can change a value.
 //
-//   layout    = version prefix_size *hint              version = 1; both one byte
+//   layout    = version *hint                          version: one byte, 1
 //   hint      = kind prefix text                       kind: varint
-//   kind 0    the whole text; no prefix
+//   kind 0    the whole text; no prefix; then it is the only hint
 //   kind 1+u  the container u levels above the leaf with that tag; u = 0 is the leaf itself
-//   prefix    the first prefix_size bytes of the tag
+//   prefix    the first 4 bytes of the tag
 //   text      varint length, bytes
 #pragma once
 
@@ -35,10 +35,13 @@ struct LayoutHint {
 /// Largest size of an encoded layout for a text of `text_size` bytes.
 constexpr size_t layout_limit(size_t text_size) { return text_size + 65536; }
 
-/// Encodes hints in walk order. nullopt if even the shortest form is longer than layout_limit(text_size).
+/// Encodes hints in walk order. nullopt if that is longer than layout_limit(text_size): then a hint for the whole text is not.
 std::optional<SecureBytes> encode_layout(std::span<const LayoutHint> hints, size_t text_size);
 
-/// A decoded layout: a hint for each leaf that has one.
+/// Bytes of a tag that a hint holds: enough to tell the values of a large file apart.
+inline constexpr size_t kTagPrefix = 4;
+
+/// A decoded hint.
 struct DecodedHint {
   bool whole = false;
   uint32_t levels_up = 0;

@@ -50,7 +50,7 @@ TEST(Metadata, RefusesWhatSopsRefuses) {
   EXPECT_EQ(parse(format("{{{},\"pgp\":[{{\"fp\":\"f\"}}]}}", kTime)), "created_at '' of a pgp entry is no RFC 3339 time");
   EXPECT_EQ(parse(format("{{{},\"age\":[{{\"recipient\":\"r\"}}],\"mac\":[]}}", kTime)), "metadata field 'mac' is no text");
   EXPECT_TRUE(parse(format("{{{},\"age\":[{{}}],\"encrypted_regex\":\"a\",\"encrypted_suffix\":\"b\"}}", kTime)).starts_with("the metadata has more than one"));
-  EXPECT_EQ(parse("[]"), "read: found sops entry that is not a mapping");
+  EXPECT_EQ(parse("[]"), "read: the sops entry is not an object");
 }
 
 // format.md 8.1, 8.2.

@@ -75,6 +75,7 @@ struct FormatType {
   /// Appends the text that makes a leaf of an *encrypted* document scan as `value`, and returns the span it replaces: in the author's quotes
   /// where they can hold it, else in SOPS's spelling (format.md 6.1.16). A comment gets its text; an encrypted comment that
   /// stands as a list item (format.md 4.8) becomes a comment.
+  /// Appends nothing for a value that the format has no text for (infinity in JSON): core fails with exit status 4 then.
   Span (*spell)(const Document& document, NodeId id, const TypedText& value, bool is_comment, SecureBuffer& out) = nullptr;
 
   /// Edits that replace an alias by the content it stands for (in-place.md 2), `ciphertexts` one for each leaf (scalars and

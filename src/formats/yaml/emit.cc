@@ -341,7 +341,7 @@ class BlockWriter {
     append_comment(comment.text, layout_.line_break, out_);
   }
 
-  /// Comments that stand above the element behind them. With `inline_too` those that are marked inline as well.
+  /// Comments that stand above the element behind them: all but those that go to its line.
   void write_comments_above(const Value& container, size_t from, const Run& run, size_t column) {
     for (size_t i = from; i < run.element; ++i) {
       const Value& comment = container.children[i];
@@ -400,8 +400,10 @@ class BlockWriter {
     if (explicit_key) begin_line(column);
     out_.append(":");
     const size_t child_column = next(column);
+    // What opens on the line of the `:` may have no comments before it.
     const bool on_this_line = explicit_key && child_column >= column + 2 && is_container(element) &&
-                              !element.children.empty() && element.children[0].kind != ValueKind::kComment;
+                              !element.children.empty() && element.children[0].kind != ValueKind::kComment &&
+                              (element.kind == ValueKind::kMapping || fits_on_line(element.children[0]));
     if (on_this_line && !fits_on_line(element)) out_.append(child_column - column - 2, ' ');
     write_value(element, column, child_column, on_this_line);
   }
@@ -441,7 +443,7 @@ class BlockWriter {
   }
 
   ScalarPlace place(size_t column, size_t text_column) {
-    header_.take();
+    header_.clear();
     if (!line_comment_.empty()) {
       header_.append(" ");
       header_.append(line_comment_);
@@ -484,6 +486,10 @@ TextFacts examine(std::string_view text) {
   TextFacts facts;
   char32_t before = 0;
   for (size_t at = 0; at < text.size();) {
+    if (text[at] > ' ' && text[at] < '\x7f') {  // most of most texts
+      before = static_cast<unsigned char>(text[at++]);
+      continue;
+    }
     const std::string_view rest = text.substr(at);
     DecodedRune next{static_cast<unsigned char>(rest[0]), 1};
     if (next.rune >= 0x80) {

@@ -6,12 +6,16 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "base/secure_bytes.h"
 #include "tree/document.h"
 
 namespace sops::yaml {
+
+/// Success. `return {}` would clear the whole Result first, with the room for its Error: a tenth of the time of a scan.
+inline Result<void> done() { return Result<void>(std::in_place); }
 
 enum class TokenType : uint8_t {
   kStreamStart,

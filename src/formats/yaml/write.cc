@@ -64,8 +64,6 @@ size_t skip_blanks(std::string_view text, size_t at) {
   return at;
 }
 
-bool only_blanks(std::string_view text) { return text.find_first_not_of(" \t") == std::string_view::npos; }
-
 /// The break that new lines end in: the first one of the text, LF if it has none.
 std::string_view file_break(std::string_view text) {
   const size_t at = text.find_first_of("\r\n");
@@ -836,7 +834,6 @@ bool ends_in_open_literal(const Document& document, const Branch& branch) {
       continue;
     }
     return is_block_scalar(node) && block_header(document, id).chomping != '-' &&
-           only_blanks(text.substr(line_start(text, text.size()), 0)) &&
            text.substr(node.span.end).find_first_not_of(" \r\n") == std::string_view::npos;
   }
   return false;

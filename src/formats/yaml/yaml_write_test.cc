@@ -476,6 +476,21 @@ TEST(EmitFiles, DefectsOfSopsAreNotRepeated) {
   EXPECT_EQ(emit_text(commented), "l:\n    # c\n    # d\n    - k: v\n    # e\nz: {}\n# only\n\"y\": \"1\"\n");
 }
 
+TEST(EmitFiles, NoCommentIsLostUnderALongKey) {
+  const std::string key(129, 'k');
+  Value tree = Value::mapping();
+  Value& item = tree.add(key, Value::sequence()).add(Value::mapping());
+  item.add(Value::comment(" c"));
+  item.add("a", Value::string("b"));
+  EXPECT_EQ(emit_text(tree), "? " + key + "\n:\n    # c\n    - a: b\n");
+  // yaml.md 5.4
+  Value plain = Value::mapping();
+  Value& nested = plain.add(key, Value::mapping());
+  nested.add("a", Value::string("v"));
+  nested.add("b", Value::string("x"));
+  EXPECT_EQ(emit_text(plain), "? " + key + "\n:   a: v\n    b: x\n");
+}
+
 TEST(EmitFiles, CommentsNeverBecomeContent) {
   Value tree = Value::mapping();
   tree.add(
