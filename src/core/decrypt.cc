@@ -324,6 +324,15 @@ Result<SecureBytes> render(const FormatType& format, const Document& document, c
       hint = nullptr;
     }
     const Span span = format.spell(document, leaf.node, value.value, value.is_comment, spelled);
+    if (spelled.size() == 0 && value.value.type == ScalarType::kFloat) {  // format.md 6.2.8: JSON has no infinities
+      Error error = fail(ErrorCode::kUnsupported, "{} cannot hold the number {}", format.id, value.value.text)
+                        .hint("decrypt to YAML: --output-type yaml")
+                        .at(position_at(document.text, document.node(leaf.node).span.begin))
+                        .exit(ExitStatus::kCannotSerialize)
+                        .error();
+      error.context.push_back(describe_place(document, walk, leaf));
+      return fail(std::move(error));
+    }
     if (hint != nullptr) {
       edits.add_borrowed(span, hint->original);
     } else {

@@ -163,6 +163,11 @@ class Yaml:
                 continue
             if self.chance(0.015):
                 out += "? " + self.key(used) + self.line_end() + " " * indentation + ":"
+                # No tab directly behind this colon: libyaml refuses it, SOPS's parser does not (docs/compatibility.md).
+                value = self.value(indentation)
+                out += " " + value.lstrip("\t") if value.startswith("\t") else value
+                self.budget -= 1
+                continue
             else:
                 out += self.key(used) + (" :" if self.chance(0.02) else ":")
             out += self.value(indentation)
