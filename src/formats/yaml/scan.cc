@@ -2,13 +2,12 @@
 //
 // From tokens to the tree. Three steps, each without recursion, because the input controls the depth:
 //
-//   1. Parser::run       The grammar of YAML 1.1 as libyaml and SOPS's library know it, one state for each open
-//   container.
-//                        Makes the nodes in source order, and hands comments to them on the way (yaml.md 1.3.5, 1.3.6):
-//                        a node with comments has a NodeComments record.
-//   2. Parser::finish_…  The checks that need a whole mapping or branch: repeated keys, merge values, alias expansion.
-//   3. weave (weave.h)   Copies the nodes into their final order with the comments between them. Skipped without
-//   comments.
+//   1. Parser::run      The grammar of YAML 1.1 as libyaml and SOPS's library know it, one state for each open
+//                       container. Makes the nodes in source order, and hands comments to them on the way
+//                       (yaml.md 1.3.5, 1.3.6): a node with comments has a NodeComments record.
+//   2. Parser::check_…  The checks that need a whole mapping or branch: repeated keys, merge values, expansion.
+//   3. weave (weave.h)  Copies the nodes into their final order with the comments between them. Skipped without
+//                       comments.
 #include "formats/yaml/scan.h"
 
 #include <algorithm>

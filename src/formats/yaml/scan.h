@@ -8,25 +8,23 @@
 // in its span, so a replacement of the span keeps the number of breaks behind it (yaml.md 1.6).
 //
 //   kAbsent        no text. Empty span directly behind the `:`, the `-`, or (no `:` in the text) behind the key; a
-//   value
-//                  inserted there needs a blank before it, and a `:` if text[span.begin - 1] is neither. With an anchor
-//                  or tag the span covers these, and content == span.end.
+//                  value inserted there needs a blank before it, and a `:` if text[span.begin - 1] is neither. With an
+//                  anchor or tag the span covers these, and content == span.end.
 //   kPlain, kSingleQuoted, kDoubleQuoted
 //                  the whole scalar, quotes and inner line breaks included
 //   kLiteral, kFolded
-//                  from the header to the end of the last line of content, its break not included; trailing blank lines
-//                  (at most as many spaces as the block is indented) stay behind it. Without content lines: the header
-//                  line up to its last indicator. EXCEPTION: when the header line ends in a comment, the comment is a
-//                  place of its own, and the span covers the content lines only: it begins at the first character of
-//                  the line below the header (without content lines it is empty, at the end of the comment). Recognise
-//                  this by content < span.begin; the header then cannot be replaced. A typed tag together with such a
-//                  comment is refused in kPlain.
+//                  from the header to the end of the last line of content, its break not included; trailing blank
+//                  lines (at most as many spaces as the block is indented) stay behind it. Without content lines: the
+//                  header line up to its last indicator.
+//                  EXCEPTION: when the header line ends in a comment, the comment is a place of its own, and the span
+//                  covers the content lines only: it begins at the first character of the line below the header
+//                  (without content lines it is empty, at the end of the comment). Recognise this by
+//                  content < span.begin; the header then cannot be replaced. A typed
+//                  tag together with such a comment is refused in kPlain.
 //   kBlock         from its properties or first key or `-` to the end of its last value, key or indicator; comments
-//   behind
-//                  do not count
+//                  behind do not count
 //   kFlow          from `[` or `{` to `]` or `}`. The pair inside `[a: b]` is a kFlow mapping without brackets: from
-//   its key
-//                  (or `?`) to its value
+//                  its key (or `?`) to its value
 //   kRaw           an alias of a *key* (`&x k: 1`, `b: *x`): a scalar with the key's type and text; span is the `*x`
 //   alias          `*name`
 //   comment        from `#` to before the break
@@ -35,10 +33,9 @@
 // Node::key_span covers the key with its properties and quotes, not the `?`. A missing key has an empty span.
 //
 // The root of a branch is always a mapping: kBlock or kFlow as it stands; kPlain if the text is a null (`~`, `null`),
-// span on that text with its properties; kAbsent if there is nothing but perhaps properties: empty span behind `---`. A
-// branch's `text` goes from behind its `---` (from the start of the text or behind `...` and its line if there is none)
-// to the next
-// `---`, `...`, `%` line or the end of the text.
+// span on that text with its properties; kAbsent if there is nothing but perhaps properties: empty span behind `---`.
+// A branch's `text` goes from behind its `---` (from the start of the text or behind `...` if there is none) to the
+// next `---`, `...`, `%` line or the end of the text.
 //
 // Comments that SOPS loses (yaml.md 1.4) are nodes with kFlagUnseen, in the innermost block container that spans them.
 // Two aliases of one anchor share its nodes (Node::target), possibly in an earlier branch. A target is never open:

@@ -541,19 +541,14 @@ TEST(YamlScan, AcceptsWhatSopsAccepts) {
       {"a: [b: c, ? d : e, f: ]\n", R"({a=[{b="c"} {d="e"} {f=~}]})"},
       {"a: [-, 1,]\n", R"({a=["-" 1]})"},
       {"%TAG !e! tag:yaml.org,2002:\n---\na: !e!int '1'\n", "{a=1}"},
-      {"<<: [{a: 1}, {b: 2}]\n\"<<\": 1\n!!str <<: 2\n", nullptr},
-      {"a: <<\nyes: on\n=: 1:30\n", R"({a="<<" yes="on" ==" "})"},
+      {"a: <<\nyes: on\n=: 1:30\n", R"({a="<<" yes="on" =="1:30"})"},
       {"a: |+\n\n\nb: >-\n  c\n  d\n\n  e\n", "{a=\"\\n\\n\" b=\"c d\\ne\"}"},
       {"a: \"\\x41\\u00e9\\U0001F600\\\n   b\"\n", "{a=\"Aé😀b\"}"},
-      {"a\xC2\x85: 1\n", nullptr},
       {"--- !!map\na: 1\n", "{a=1}"},
       {"--- &x {a: 1}\n--- {b: *x}\n", "{a=1} --- {b={a=1}}"},
   };
   for (const auto& [text, tree] : accepted) {
-    if (tree == nullptr) continue;
-    std::string expected = tree;
-    if (const size_t at = expected.find("==\" \""); at != std::string::npos) expected.replace(at, 5, "==\"1:30\"");
-    EXPECT_EQ(tree_of(text), expected) << quoted(text);
+    EXPECT_EQ(tree_of(text), tree) << quoted(text);
   }
 }
 
