@@ -278,8 +278,8 @@ bool holds_same_values(const FormatType& format, std::string_view candidate, con
   const auto everything = Selector::compile({}, Selector::Strictness::kStrict);
   const auto found = walk(*scanned, *everything, ExitStatus::kGeneric);
   if (!found) return false;
-  // Values strictly in order; comments among themselves, because one at the end of the text may change its container when the
-  // metadata is gone (yaml.md 1.6).
+  // Values strictly in order; of comments only that each is there, because those at the end of the text may change their container
+  // and so their order when the metadata is gone (yaml.md 1.6).
   std::vector<size_t> plan_values, plan_comments, found_values, found_comments;
   for (size_t i = 0; i < values.size(); ++i) (values[i].is_comment ? plan_comments : plan_values).push_back(i);
   for (size_t i = 0; i < found->leaves.size(); ++i) {
@@ -296,10 +296,14 @@ bool holds_same_values(const FormatType& format, std::string_view candidate, con
     found->aad(*scanned, leaf, b);
     if (a != b || leaf.branch != plan.leaves[plan_values[i]].branch) return false;
   }
+  std::vector<std::string_view> expected_texts, found_texts;
   for (size_t i = 0; i < plan_comments.size(); ++i) {
-    if (scanned->node(found->leaves[found_comments[i]].node).text != values[plan_comments[i]].value.text) return false;
+    expected_texts.push_back(values[plan_comments[i]].value.text);
+    found_texts.push_back(scanned->node(found->leaves[found_comments[i]].node).text);
   }
-  return true;
+  std::sort(expected_texts.begin(), expected_texts.end());
+  std::sort(found_texts.begin(), found_texts.end());
+  return expected_texts == found_texts;
 }
 
 // Edits for every decrypted leaf that stands in the text itself (not in an alias's copy).

@@ -119,13 +119,15 @@ Result<KeyGroup> parse_group(const Value& mapping) {
     if (list == nullptr) continue;
     if (list->kind == ValueKind::kMapping) {  // a single entry where a list is expected is taken as one
       if (list->children.empty()) continue;
-      group.push_back(TRY(parse_entry(*list, name)));
+      KeyEntry entry = TRY(parse_entry(*list, name));
+      group.push_back(std::move(entry));
       continue;
     }
     if (list->kind != ValueKind::kSequence) return wrong_kind(name, "list");
     for (const Value& item : list->children) {
       if (item.kind == ValueKind::kComment) continue;
-      group.push_back(TRY(parse_entry(item, name)));
+      KeyEntry entry = TRY(parse_entry(item, name));
+      group.push_back(std::move(entry));
     }
   }
   return group;
@@ -144,7 +146,8 @@ Result<std::vector<KeyGroup>> parse_groups(const Value& tree) {
     for (const Value& item : list->children) {
       if (item.kind == ValueKind::kComment) continue;
       if (item.kind != ValueKind::kMapping) return wrong_kind("key_groups", "list of mappings");
-      groups.push_back(TRY(parse_group(item)));
+      KeyGroup group = TRY(parse_group(item));
+      groups.push_back(std::move(group));
     }
   }
   if (groups.empty()) {
