@@ -85,6 +85,8 @@ template <class T>
 class [[nodiscard]] Result : public std::expected<T, Error> {
  public:
   using std::expected<T, Error>::expected;
+  // Written out, because `return {};` would zero the room for the error too if it were implicit; that showed in profiles.
+  Result() : std::expected<T, Error>() {}
 };
 
 /// An Error on its way into a Result, with the builders of Error.

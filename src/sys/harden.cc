@@ -6,10 +6,19 @@
 #include <cerrno>
 
 #include "sys/real.h"
+#include "sys/real_parts.h"
 
 namespace sops {
 
 namespace {
+
+rlimit current_core_limit() {
+  rlimit limit{};
+  getrlimit(RLIMIT_CORE, &limit);
+  return limit;
+}
+
+const rlimit core_limit = current_core_limit();
 
 // If a standard stream was closed by whoever started us, the next file opened would take its number, and a message for
 // a person would be written into it. The place is taken by a null device opened the wrong way round, so that using the
@@ -24,9 +33,13 @@ void occupy_standard_streams() {
 
 }  // namespace
 
+rlimit original_core_limit() { return core_limit; }
+
 void harden_process() {
   occupy_standard_streams();
-  const rlimit none{0, 0};
+  // The hard limit stays, for a command run by exec-env gets back what it would have had without us.
+  rlimit none = core_limit;
+  none.rlim_cur = 0;
   setrlimit(RLIMIT_CORE, &none);
   // Also makes /proc/self belong to root, so no process of the same user can read our memory; own access to
   // /proc/self/fd still works (proc(5)).

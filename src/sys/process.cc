@@ -40,6 +40,8 @@ bool is_program(const std::string& path) {
          faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) == 0;
 }
 
+}  // namespace
+
 // Where `name` is. A program that stands in the working directory is run only if it was asked for by a path: a
 // directory with somebody else's files must not choose our gpg. As Go does, a hit through such a PATH entry is refused,
 // not skipped.
@@ -62,6 +64,8 @@ Result<std::string> find_program(const std::string& name) {
   }
   return fail(ErrorCode::kNotFound, "cannot run {}: there is no such program in PATH", shown(name)).hint("install it");
 }
+
+namespace {
 
 // A pipe whose ends do not take the numbers of standard streams that happen to be closed.
 struct Pipe {
@@ -166,7 +170,8 @@ struct WipedStrings {
   }
 };
 
-// With SIGCHLD ignored, which a parent can hand down, the kernel throws exit statuses away.
+}  // namespace
+
 void make_children_waitable() {
   struct sigaction action{};
   if (sigaction(SIGCHLD, nullptr, &action) != 0 || action.sa_handler != SIG_IGN) return;
@@ -174,6 +179,8 @@ void make_children_waitable() {
   action.sa_handler = SIG_DFL;
   sigaction(SIGCHLD, &action, nullptr);
 }
+
+namespace {
 
 // Starts the program with `input` and `output` as its streams; -1 means: inherited for the terminal, else the null
 // device.

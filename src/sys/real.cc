@@ -70,7 +70,8 @@ struct RealServices::Parts {
   RealEnvironment environment;
   std::unique_ptr<Processes> processes = make_real_processes();
   std::unique_ptr<Terminal> terminal = make_real_terminal();
-  Services services{*files, clock, random, environment, *processes, *terminal};
+  std::unique_ptr<Commands> commands = make_real_commands();
+  Services services{*files, clock, random, environment, *processes, *terminal, *commands};
 };
 
 RealServices::RealServices() : parts_(std::make_unique<Parts>()) {}

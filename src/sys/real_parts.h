@@ -3,8 +3,11 @@
 // Makers of the real implementations, one per interface of services.h. Private to sys: others use RealServices.
 #pragma once
 
+#include <sys/resource.h>
+
 #include <memory>
 
+#include "sys/commands.h"
 #include "sys/services.h"
 
 namespace sops {
@@ -12,6 +15,20 @@ namespace sops {
 std::unique_ptr<Files> make_real_files();
 std::unique_ptr<Processes> make_real_processes();
 std::unique_ptr<Terminal> make_real_terminal();
+std::unique_ptr<Commands> make_real_commands();
+
+/// What Commands::make_folder promises.
+Result<std::unique_ptr<PrivateFolder>> make_private_folder(const PrivateFolderOptions& options);
+
+/// Where the program `name` is: as it stands if it has a slash, else in PATH, but never in a relative entry of it.
+/// Errors: kNotFound.
+Result<std::string> find_program(const std::string& name);
+
+/// With SIGCHLD ignored, which a parent can hand down, the kernel throws exit statuses away. This ends that.
+void make_children_waitable();
+
+/// The limit for core files that harden_process() found: children get it back.
+rlimit original_core_limit();
 
 /// Does what Files::replace promises. docs/decisions/0002 tells why in this way.
 Result<ReplaceMethod> replace_file(const std::string& path, std::span<const uint8_t> content,

@@ -121,6 +121,9 @@ class Terminal {
   virtual Result<SecureBytes> ask_secret(const std::string& prompt) = 0;
 };
 
+/// Commands that the user named: sys/commands.h.
+class Commands;
+
 /// The outside world. Borrowed, all non-null.
 struct Services {
   Files& files;
@@ -129,6 +132,7 @@ struct Services {
   Environment& environment;
   Processes& processes;
   Terminal& terminal;
+  Commands& commands;
 };
 
 }  // namespace sops

@@ -69,10 +69,10 @@ size_t find_line_end(std::string_view text, size_t position) {
   return position;
 }
 
-CommentedTokens::CommentedTokens(std::string_view text, SecureArena& arena)
+CommentedTokens::CommentedTokens(std::string_view text, SecureArena& arena, const CondensedText* condensed)
     : text_(text),
       base_(text.starts_with(kMark) ? static_cast<uint32_t>(kMark.size()) : 0),
-      reader_(text, base_, arena),
+      reader_(text, base_, arena, condensed),
       has_odd_marks_(text.find(kMark, base_) != std::string_view::npos),
       first_break_(find_line_end(text, 0)) {
   window_.reserve(2 * kWindowSlack);
@@ -85,7 +85,7 @@ Result<void> CommentedTokens::fill() {
     TRY(reader_.next(token));
     TRY(add(token));
   }
-  return done();
+  return {};
 }
 
 void CommentedTokens::pop() {
@@ -100,13 +100,13 @@ void CommentedTokens::pop() {
 Result<void> CommentedTokens::add(Token& token) {
   if (token.is_virtual) {
     window_.push_back(token);
-    return done();
+    return {};
   }
   if (token.type == TokenType::kStreamStart) {
     last_ = {.type = token.type, .style = token.style, .span = token.span, .before = token.position};
     window_.push_back(token);
     ++sources_;
-    return done();
+    return {};
   }
   if (token.type == TokenType::kStreamEnd) {
     ended_ = true;
@@ -130,7 +130,7 @@ Result<void> CommentedTokens::add(Token& token) {
   if ((token.type == TokenType::kFlowSequenceEnd || token.type == TokenType::kFlowMappingEnd) && flow_ > 0) --flow_;
   window_.push_back(token);
   ++sources_;
-  return done();
+  return {};
 }
 
 // yaml.md 1.3.2: where the scanner stands once T is complete.
@@ -185,9 +185,9 @@ Result<void> CommentedTokens::find_comments(uint32_t limit) {
 
   const size_t resting = resting_position();
   gap_begin_ = resting;
-  if (resting >= limit) return done();
+  if (resting >= limit) return {};
   const bool has_comment = std::memchr(text_.data() + resting, '#', limit - resting) != nullptr;
-  if (!has_comment && !has_odd_marks_) return done();
+  if (!has_comment && !has_odd_marks_) return {};
 
   // Odd characters: refused, because libyaml and SOPS's library disagree, or nobody knows what SOPS does.
   if (has_comment && has_rare_break(text_, resting, limit)) {
@@ -200,7 +200,7 @@ Result<void> CommentedTokens::find_comments(uint32_t limit) {
         return fail(ErrorCode::kMalformed, "byte-order mark at the start of a line").at(position_at(text_, at));
       }
     }
-    if (!has_comment) return done();
+    if (!has_comment) return {};
   }
 
   size_t at = resting;
@@ -226,7 +226,7 @@ Result<void> CommentedTokens::find_comments(uint32_t limit) {
     if (mark == nullptr) break;
     at = find_run(static_cast<size_t>(static_cast<const char*>(mark) - text_.data()), gap_begin_);
   }
-  return done();
+  return {};
 }
 
 // yaml.md 1.3.3: one run, from the `#` at `at`. Returns the end of its last comment line.

@@ -45,7 +45,7 @@ struct CommentBlock {
 class CommentedTokens {
  public:
   /// `text` may start with a byte-order mark; `arena` receives decoded texts. Both must outlive the object.
-  CommentedTokens(std::string_view text, SecureArena& arena);
+  CommentedTokens(std::string_view text, SecureArena& arena, const CondensedText* condensed);
 
   /// Makes front() valid. Errors: those of TokenReader; kUnsupported for comments next to NEL, LS or PS (yaml.md 1.3.1)
   /// and for a byte-order mark at the start of a later line (yaml.md 4.4 i, j).

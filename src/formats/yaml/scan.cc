@@ -109,8 +109,8 @@ bool has_slash_escape(std::string_view source) {
 // Builds the raw tree: entries and items only, in source order.
 class Parser {
  public:
-  Parser(std::string_view text, ScanMode mode, Document& document)
-      : text_(text), mode_(mode), document_(document), nodes_(document.nodes), tokens_(text, document.arena) {
+  Parser(std::string_view text, ScanMode mode, const CondensedText* condensed, Document& document)
+      : text_(text), mode_(mode), document_(document), nodes_(document.nodes), tokens_(text, document.arena, condensed) {
     nodes_.reserve(std::min<size_t>(text.size() / 32, size_t{1} << 18) + 8);
   }
 
@@ -253,7 +253,7 @@ Result<void> Parser::run() {
   consume();  // the stream's start
   bool more = true;
   for (bool is_first = true; more; is_first = false) TRY(parse_document(is_first, more));
-  return done();
+  return {};
 }
 
 // `%` lines before a document; they are forgotten at its end (yaml.md 4.4 m).
@@ -273,7 +273,7 @@ Result<void> Parser::parse_directives() {
     }
     consume();
   }
-  return done();
+  return {};
 }
 
 Result<void> Parser::parse_document(bool is_first, bool& more) {
@@ -288,7 +288,7 @@ Result<void> Parser::parse_document(bool is_first, bool& more) {
     type = TRY(peek());
   }
   more = type != TokenType::kStreamEnd;
-  if (!more) return done();
+  if (!more) return {};
   const bool is_explicit = !is_first || is_directive(type) || type == TokenType::kDocumentStart;
   uint32_t text_begin = is_first && text_.starts_with("\xEF\xBB\xBF") ? 3 : last_end_;
   if (is_explicit) {
@@ -332,7 +332,7 @@ Result<void> Parser::parse_document(bool is_first, bool& more) {
   finish_root_comments();
   if (branch_has_aliases_) TRY(check_expansion(branch));
   if (type == TokenType::kDocumentEnd) consume();
-  return done();
+  return {};
 }
 
 // yaml.md 1.3.5: the first token behind the root takes what is pending as the document's foot.
@@ -345,7 +345,7 @@ void Parser::finish_root_comments() {
 
 Result<void> Parser::parse_containers() {
   while (!frames_.empty()) TRY(step());
-  return done();
+  return {};
 }
 
 // One step in the innermost open container. The states and their order are those of libyaml's parser.
@@ -386,7 +386,7 @@ Result<void> Parser::step() {
       }
       if (type != TokenType::kBlockEnd) return malformed(at, "expected a key, or less indentation");
       TRY(close_container(true));
-      return done();
+      return {};
 
     case State::kBlockMappingValue:
       top().state = State::kBlockMappingKey;
@@ -471,7 +471,7 @@ Result<void> Parser::step() {
       top().state = State::kFlowMappingKey;
       return parse_absent(Role::kValue, {});
   }
-  return done();
+  return {};
 }
 
 // The handle of a tag must be known (yaml.md 4.4 m).
@@ -500,7 +500,7 @@ Result<void> Parser::parse_properties(Properties& properties) {
     const TokenType type = TRY(peek());
     const bool is_anchor = type == TokenType::kAnchor && !properties.has_anchor;
     const bool is_tag = type == TokenType::kTag && !properties.has_tag;
-    if (!is_anchor && !is_tag) return done();
+    if (!is_anchor && !is_tag) return {};
     const Token& token = tokens_.front();
     if (!properties.any) properties.begin = token.span.begin;
     properties.any = true;
@@ -548,7 +548,7 @@ Result<void> Parser::parse_node(Role role, Allowed allowed) {
       TRY(open_container(role, is_mapping ? NodeKind::kMapping : NodeKind::kSequence, NodeStyle::kBlock,
                          is_mapping ? State::kBlockMappingKey : State::kBlockSequence, properties));
       if (!stem.empty()) comments_.of(top().node).head = stem;
-      return done();
+      return {};
     }
     default:
       break;
@@ -598,7 +598,7 @@ Result<void> Parser::set_key(std::string_view text, Span span, uint8_t flags, bo
   // yaml.md 1.3.6 move 1.
   if (!key.foot.empty() && is_block(mapping) && frame.last_entry != kNoNode)
     comments_.of(frame.last_entry).key_foot = take(key.foot);
-  return done();
+  return {};
 }
 
 void Parser::define_anchor(const Properties& properties, AnchorTarget target) {
@@ -610,14 +610,14 @@ Result<void> Parser::decode(const Properties& properties, bool is_plain, std::st
   const TagKind tag = properties.tag;
   out.type = ScalarType::kString;
   out.text = text;
-  if (tag == TagKind::kOther || tag == TagKind::kMerge || (tag == TagKind::kNone && !is_plain)) return done();
+  if (tag == TagKind::kOther || tag == TagKind::kMerge || (tag == TagKind::kNone && !is_plain)) return {};
   if (is_typed(tag)) out.flags |= kFlagTypedTag;
 
   if (tag == TagKind::kBinary) {
     const std::span<uint8_t> bytes = document_.arena.allocate(base64_decoded_bound(text.size()));
     if (const std::optional<size_t> length = base64_decode(text, bytes.data())) {
       out.text = as_text(bytes.first(*length));
-      return done();
+      return {};
     }
   } else {
     const std::optional<TypedResolution> found =
@@ -631,7 +631,7 @@ Result<void> Parser::decode(const Properties& properties, bool is_plain, std::st
             .exit(mode_ == ScanMode::kPlain ? ExitStatus::kCannotEncryptTree : ExitStatus::kCannotDecryptTree)
             .at(position_at(text_, span.begin));
       }
-      return done();
+      return {};
     }
   }
   // yaml.md 2.4: an error in the first document, null in later ones.
@@ -642,7 +642,7 @@ Result<void> Parser::decode(const Properties& properties, bool is_plain, std::st
   out.type = ScalarType::kNull;
   out.text = {};
   out.flags |= kFlagOdd;
-  return done();
+  return {};
 }
 
 Result<void> Parser::parse_scalar(Role role, const Properties& properties) {
@@ -773,7 +773,7 @@ Result<void> Parser::parse_absent(Role role, const Properties& properties) {
     define_anchor(properties, {.type = scalar.type, .text = scalar.text});
     Frame& frame = top();
     frame.key = {.span = scalar.span, .flags = static_cast<uint8_t>(is_string ? 0 : kFlagKeyNotString)};
-    return done();
+    return {};
   }
   if (role == Role::kRoot) {
     if (scalar.type != ScalarType::kNull || scalar.has(kFlagOdd))
@@ -810,7 +810,7 @@ Result<void> Parser::make_null_root(Span span, NodeStyle style, const Properties
     foot_.clear();
     take_comments(id);
   }
-  return done();
+  return {};
 }
 
 Result<void> Parser::open_container(Role role, NodeKind kind, NodeStyle style, State state,
@@ -835,7 +835,7 @@ Result<void> Parser::open_container(Role role, NodeKind kind, NodeStyle style, S
   frames_.push_back({.state = state, .node = id});
   // The `-` of an indentless list is read as its first item.
   if (state != State::kIndentlessSequence) consume();
-  return done();
+  return {};
 }
 
 // Closes the container on top. With comments: the front token is its bracket or the block end of a mapping, which take
@@ -869,15 +869,15 @@ Result<void> Parser::close_container(bool with_comments) {
 
 // The value or item that was last read is complete: frames_.back() is the container it belongs to.
 Result<void> Parser::finish_value() {
-  if (frames_.empty()) return done();
+  if (frames_.empty()) return {};
   Frame& frame = top();
-  if (nodes_[frame.node].kind != NodeKind::kMapping) return done();
+  if (nodes_[frame.node].kind != NodeKind::kMapping) return {};
   const NodeId entry = frame.last_entry;
   // yaml.md 1.3.6 move 2.
   NodeComments* const comments = comments_.find(entry);
   if (comments != nullptr && comments->key_foot.empty() && !comments->foot.empty())
     comments->key_foot = take(comments->foot);
-  if (!frame.merge_value) return done();
+  if (!frame.merge_value) return {};
   frame.merge_value = false;
   return check_merge(entry);
 }
@@ -906,11 +906,11 @@ Result<void> Parser::check_merge(NodeId entry) {
     fits = true;
     for (NodeId id = entry + 1; fits && id < node.next; id = nodes_[id].next) fits = is_mapping(nodes_[id]);
   }
-  if (fits) return done();
+  if (fits) return {};
   if (is_strict()) return malformed(node.key_span.begin, "'<<' needs a mapping or a list of mappings as its value");
   warn(node.key_span.begin, "'<<' without a mapping as its value");
   node.flags |= kFlagOdd;
-  return done();
+  return {};
 }
 
 // yaml.md 4.2: repeated keys, compared by text; aliases by name.
@@ -926,12 +926,12 @@ Result<void> Parser::check_keys(NodeId mapping) {
   const auto repeated = [this](NodeId first, NodeId second) -> Result<void> {
     Node& node = nodes_[second];
     node.flags |= kFlagOdd;
-    if (!is_strict() && document_.warnings.size() > kMaxWarnings) return done();
+    if (!is_strict() && document_.warnings.size() > kMaxWarnings) return {};
     const std::string what = format("key '{}' is already in line {}", escape_for_message(node.key),
                                     position_at(text_, nodes_[first].key_span.begin).line);
     if (is_strict()) return malformed(node.key_span.begin, what);
     warn(node.key_span.begin, what);
-    return done();
+    return {};
   };
 
   // A small mapping, pair by pair.
@@ -946,7 +946,7 @@ Result<void> Parser::check_keys(NodeId mapping) {
     }
     small[count++] = id;
   }
-  if (id >= end) return done();
+  if (id >= end) return {};
 
   // A large one: sorted, so that equal keys are neighbours. The hash comes first because it is quick to compare; the
   // text decides, so keys made to collide cost no more.
@@ -969,7 +969,7 @@ Result<void> Parser::check_keys(NodeId mapping) {
     if (hashes_[i - 1].first != hashes_[i].first || !same(hashes_[i - 1].second, second)) continue;
     if (!nodes_[second].has(kFlagOdd)) TRY(repeated(hashes_[i - 1].second, second));
   }
-  return done();
+  return {};
 }
 
 // yaml.md 3.5: counts nodes as SOPS's library does when it decodes the document, and stops where that does.
@@ -1020,8 +1020,25 @@ Result<void> Parser::check_expansion(const Branch& branch) {
         ranges.push_back({node.target, node.target + 1, true});
     }
   }
-  if (!exceeded) return done();
+  if (!exceeded) return {};
   return fail(ErrorCode::kMalformed, "aliases that expand to too much").at(position_at(text_, branch.text.begin));
+}
+
+}  // namespace
+
+namespace {
+
+Result<Document> scan_tokens(std::string_view text, ScanMode mode, const CondensedText* condensed) {
+  Document document;
+  document.text = text;
+  Parser parser(text, mode, condensed, document);
+  TRY(parser.run());
+  if (document.branches.empty()) {
+    return fail(ErrorCode::kMalformed, "no document: nothing but blanks and comments")
+        .hint("write {} for a document without entries");
+  }
+  if (!parser.lines().empty()) weave(document, parser.lines(), parser.comments());
+  return document;
 }
 
 }  // namespace
@@ -1036,16 +1053,15 @@ Result<Document> scan(std::string_view text, ScanMode mode) {
   if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF"))
     return fail(ErrorCode::kMalformed, "UTF-16 where UTF-8 is expected");
 
-  Document document;
-  document.text = text;
-  Parser parser(text, mode, document);
-  TRY(parser.run());
-  if (document.branches.empty()) {
-    return fail(ErrorCode::kMalformed, "no document: nothing but blanks and comments")
-        .hint("write {} for a document without entries");
+  if (mode == ScanMode::kEncrypted) {
+    const std::string_view mark = "\xEF\xBB\xBF";
+    if (const auto condensed = condense(text.starts_with(mark) ? text.substr(mark.size()) : text)) {
+      auto document = scan_tokens(text, mode, &*condensed);
+      if (document) return document;
+      // Whatever is wrong is found again on the text itself, and at the right place.
+    }
   }
-  if (!parser.lines().empty()) weave(document, parser.lines(), parser.comments());
-  return document;
+  return scan_tokens(text, mode, nullptr);
 }
 
 }  // namespace sops::yaml

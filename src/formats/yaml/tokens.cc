@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 
+
 namespace sops::yaml {
 namespace {
 
@@ -56,6 +57,9 @@ NodeStyle style_of(yaml_scalar_style_t style) {
 
 std::string_view view_of(const yaml_char_t* text) { return reinterpret_cast<const char*>(text); }
 
+// Says that a text must be read as it is; nobody sees it (scan.cc reads again).
+Failure not_condensable() { return fail(ErrorCode::kUnsupported, "the text cannot be condensed"); }
+
 bool is_continuation(char c) { return (static_cast<uint8_t>(c) & 0xC0) == 0x80; }
 
 }  // namespace
@@ -75,29 +79,91 @@ struct TokenReader::Parser {
   yaml_parser_t parser;
 };
 
-TokenReader::TokenReader(std::string_view whole, uint32_t base, SecureArena& arena)
-    : parser_(std::make_unique<Parser>()), whole_(whole), base_(base), arena_(arena), byte_(base) {
-  const std::string_view text = whole.substr(base);
-  is_ascii_ = std::ranges::all_of(text, [](char c) { return static_cast<uint8_t>(c) < 0x80; });
+TokenReader::TokenReader(std::string_view whole, uint32_t base, SecureArena& arena, const CondensedText* condensed)
+    : parser_(std::make_unique<Parser>()),
+      whole_(whole),
+      base_(base),
+      source_(condensed != nullptr ? condensed->text.expose_text() : whole.substr(base)),
+      cuts_(condensed != nullptr ? &condensed->cuts : nullptr),
+      arena_(arena) {
+  is_ascii_ = std::ranges::all_of(source_, [](char c) { return static_cast<uint8_t>(c) < 0x80; });
   yaml_parser_set_encoding(&parser_->parser, YAML_UTF8_ENCODING);
-  yaml_parser_set_input_string(&parser_->parser, reinterpret_cast<const unsigned char*>(text.data()), text.size());
+  yaml_parser_set_input_string(&parser_->parser, reinterpret_cast<const unsigned char*>(source_.data()), source_.size());
 }
 
 TokenReader::~TokenReader() = default;
 
 // libyaml counts characters. Positions come nearly in order, so the way from the last one is short.
-uint32_t TokenReader::byte_of(size_t character) {
-  if (is_ascii_) return static_cast<uint32_t>(base_ + std::min(character, whole_.size() - base_));
+uint32_t TokenReader::short_byte_of(size_t character) {
+  if (is_ascii_) return static_cast<uint32_t>(std::min(character, source_.size()));
   while (character_ > character) {
     --byte_;
-    if (!is_continuation(whole_[byte_])) --character_;
+    if (!is_continuation(source_[byte_])) --character_;
   }
-  while (character_ < character && byte_ < whole_.size()) {
+  while (character_ < character && byte_ < source_.size()) {
     ++byte_;
-    while (byte_ < whole_.size() && is_continuation(whole_[byte_])) ++byte_;
+    while (byte_ < source_.size() && is_continuation(source_[byte_])) ++byte_;
     ++character_;
   }
   return static_cast<uint32_t>(byte_);
+}
+
+// Characters missing in source_ before one of its positions.
+uint32_t TokenReader::removed_before(uint32_t short_byte) {
+  if (cuts_ == nullptr) return 0;
+  while (cut_ > 0 && (*cuts_)[cut_ - 1].at > short_byte) --cut_;
+  while (cut_ < cuts_->size() && (*cuts_)[cut_].at <= short_byte) ++cut_;
+  return cut_ == 0 ? 0 : (*cuts_)[cut_ - 1].removed;
+}
+
+uint32_t TokenReader::byte_of(size_t character) {
+  const uint32_t short_byte = short_byte_of(character);
+  return base_ + short_byte + removed_before(short_byte);
+}
+
+// Characters that are missing on the line of a token before it. `begin` is the position in source_ that was asked for last.
+uint32_t TokenReader::removed_on_line(uint32_t begin) {
+  const size_t line = source_.substr(0, begin).find_last_of("\r\n") + 1;  // npos + 1 is the start
+  size_t first = cut_;  // the first cut on this line
+  while (first > 0 && (*cuts_)[first - 1].at > line) --first;
+  if (first == cut_) return 0;
+  return (*cuts_)[cut_ - 1].removed - (first == 0 ? 0 : (*cuts_)[first - 1].removed);
+}
+
+// The text of a scalar in which something is missing: the slice that libyaml's value is a verbatim copy of. False if it is none.
+bool TokenReader::find_scalar(std::string_view value, uint32_t short_begin, uint32_t short_end, Token& token) {
+  const std::string_view body = value.substr(0, value.find_last_not_of('\n') + 1);
+  const size_t at = source_.substr(short_begin, short_end - short_begin).find(body);
+  if (at == std::string_view::npos) return false;
+  const auto begin = static_cast<uint32_t>(short_begin + at);
+  const auto end = static_cast<uint32_t>(begin + body.size());
+  const uint32_t real_begin = base_ + begin + removed_before(begin);
+  const uint32_t real_end = base_ + end + removed_before(end);
+  const std::string_view slice = whole_.substr(real_begin, real_end - real_begin);
+  if (body.size() == value.size()) {
+    token.text = slice;
+    return true;
+  }
+  const std::span<uint8_t> text = arena_.allocate(slice.size() + value.size() - body.size());
+  std::memcpy(text.data(), slice.data(), slice.size());
+  std::memcpy(text.data() + slice.size(), value.data() + body.size(), value.size() - body.size());
+  token.text = as_text(text);
+  return true;
+}
+
+// libyaml's limit for the distance from an implicit key to its colon, on the real positions.
+Result<void> TokenReader::check_implicit_key(const Token& token) {
+  constexpr uint32_t kNoKey = 0xffffffff;
+  constexpr uint32_t kLongestKey = 1024;
+  if (cuts_ == nullptr) return {};
+  key_begins_.resize(flow_depth_ + 1, kNoKey);
+  uint32_t& key = key_begins_.back();
+  if (token.type == TokenType::kKey) key = token.is_virtual ? token.span.begin : kNoKey;
+  if (token.type == TokenType::kValue) {
+    if (key != kNoKey && token.span.begin - key > kLongestKey) return not_condensable();
+    key = kNoKey;
+  }
+  return {};
 }
 
 Failure TokenReader::parser_failure() {
@@ -132,8 +198,10 @@ Result<void> TokenReader::next(Token& token) {
   token = {};
   token.type = kTypes[static_cast<size_t>(raw.type)];
   token.span.begin = byte_of(raw.start_mark.index);
-  token.span.end = raw.end_mark.index == raw.start_mark.index ? token.span.begin : byte_of(raw.end_mark.index);
   token.column = static_cast<uint32_t>(raw.start_mark.column);
+  // Only a token with a cut in it can shift those behind it on its last line.
+  if (raw.start_mark.line == cut_line_) token.column += removed_on_line(short_byte_of(raw.start_mark.index));
+  token.span.end = raw.end_mark.index == raw.start_mark.index ? token.span.begin : byte_of(raw.end_mark.index);
   token.position = token.span.begin;
 
   switch (raw.type) {
@@ -191,12 +259,22 @@ Result<void> TokenReader::next(Token& token) {
       const std::string_view value(reinterpret_cast<const char*>(raw.data.scalar.value), raw.data.scalar.length);
       const uint32_t quote = token.style == NodeStyle::kPlain ? 0 : 1;
       const std::string_view source = whole_.substr(token.span.begin + quote, token.span.size() - quote);
+      if (cuts_ != nullptr) {
+        const uint32_t short_begin = short_byte_of(raw.start_mark.index);
+        const uint32_t short_end = short_byte_of(raw.end_mark.index);
+        if (short_end - short_begin != token.span.size()) {
+          if (!find_scalar(value, short_begin, short_end, token)) return not_condensable();
+          cut_line_ = raw.end_mark.line;
+          break;
+        }
+      }
       token.text = source.starts_with(value) ? source.substr(0, value.size()) : arena_.store(value);
       break;
     }
     default:
       break;
   }
+  TRY(check_implicit_key(token));
 
   work_ += flow_depth_;
   if (work_ > kMaxWork) {
@@ -204,7 +282,7 @@ Result<void> TokenReader::next(Token& token) {
         .hint("write the outer collections in block style")
         .at(position_at(whole_, token.span.begin));
   }
-  return done();
+  return {};
 }
 
 }  // namespace sops::yaml

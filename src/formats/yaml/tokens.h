@@ -10,12 +10,10 @@
 
 #include "base/error.h"
 #include "base/secure_bytes.h"
+#include "formats/yaml/condense.h"
 #include "tree/document.h"
 
 namespace sops::yaml {
-
-/// Success. `return {}` would clear the whole Result first, with the room for its Error: a tenth of the time of a scan.
-inline Result<void> done() { return Result<void>(std::in_place); }
 
 enum class TokenType : uint8_t {
   kStreamStart,
@@ -58,8 +56,9 @@ struct Token {
 class TokenReader {
  public:
   /// `text` is UTF-8, without byte-order mark in front; `base` is added to all positions. Decoded scalars that are no
-  /// slice of the text go to `arena`. Both must outlive the reader and its tokens.
-  TokenReader(std::string_view whole, uint32_t base, SecureArena& arena);
+  /// slice of the text go to `arena`. `condensed`, if not null, stands in for the text without its first `base` bytes. All
+  /// must outlive the reader and its tokens.
+  TokenReader(std::string_view whole, uint32_t base, SecureArena& arena, const CondensedText* condensed);
   TokenReader(const TokenReader&) = delete;
   TokenReader& operator=(const TokenReader&) = delete;
   ~TokenReader();
@@ -71,16 +70,26 @@ class TokenReader {
  private:
   struct Parser;
 
+  uint32_t short_byte_of(size_t character);
   uint32_t byte_of(size_t character);
+  uint32_t removed_before(uint32_t short_byte);
+  uint32_t removed_on_line(uint32_t begin);
+  bool find_scalar(std::string_view value, uint32_t short_begin, uint32_t short_end, Token& token);
+  Result<void> check_implicit_key(const Token& token);
   Failure parser_failure();
 
   std::unique_ptr<Parser> parser_;
   std::string_view whole_;
   uint32_t base_;
+  std::string_view source_;               // what libyaml reads
+  const std::vector<Cut>* cuts_ = nullptr;  // between source_ and the text; null if they are the same
+  size_t cut_ = 0;                        // cuts before the last position asked for
+  size_t cut_line_ = std::string_view::npos;  // libyaml's number of the line on which the last token with a cut ends
+  std::vector<uint32_t> key_begins_;      // of the implicit key that is open in each flow collection, kNoKey if none
   SecureArena& arena_;
   bool is_ascii_;
-  size_t character_ = 0;  // characters before byte_, not counting the mark in front
-  size_t byte_ = 0;
+  size_t character_ = 0;  // characters before byte_
+  size_t byte_ = 0;  // of source_
   uint64_t flow_depth_ = 0;
   uint64_t block_depth_ = 0;
   uint64_t work_ = 0;  // tokens times flow depth

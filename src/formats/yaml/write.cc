@@ -799,7 +799,9 @@ void add_to_flow_root(const Document& document, const Branch& branch, const Valu
   const FlowEnd end = find_flow_end(text, entry_end(document.node(last)));
   // Directly behind a `:` a comma would be text; comments reach to the end of their line.
   const bool colon = end.comma == 0 && text[end.entry_end - 1] == ':';
-  const bool own_line = end.comments || (colon && break_length(text, end.entry_end) > 0);
+  // A comma on the line of the bracket, below the comments, has none behind it.
+  const bool below_comments = end.comma != 0 && end.comma >= line_start(text, end.close);
+  const bool own_line = !below_comments && (end.comments || (colon && break_length(text, end.entry_end) > 0));
   size_t at = end.comma != 0 ? end.comma + 1 : end.entry_end;
   if (own_line) {
     at = line_start(text, end.close);
