@@ -106,6 +106,20 @@ TEST(SecureArena, KeepsPiecesInPlace) {
   for (int i = 0; i < 2000; ++i) EXPECT_EQ(pieces[static_cast<size_t>(i)], format("piece {}", i));
 }
 
+TEST(SecureArena, AdoptsAnother) {
+  SecureArena a, b, empty;
+  const std::string_view first = a.store("first");
+  const std::string_view second = b.store("second");
+  a.adopt(std::move(b));
+  const std::string_view third = a.store("third");
+  EXPECT_EQ(first, "first");
+  EXPECT_EQ(second, "second");
+  EXPECT_EQ(third, "third");
+  empty.adopt(std::move(a));
+  EXPECT_EQ(empty.store("fourth"), "fourth");
+  EXPECT_EQ(third, "third");
+}
+
 Result<int> half(int n) {
   if (n % 2 != 0) return fail(ErrorCode::kMalformed, "{} is odd", n).hint("add one").exit(ExitStatus::kBadSetFormat);
   return n / 2;

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "base/error.h"
@@ -130,6 +131,17 @@ std::string_view SecureArena::store(std::string_view text) {
   const std::span<uint8_t> place = allocate(text.size());
   if (!text.empty()) std::memcpy(place.data(), text.data(), text.size());
   return as_text(place);
+}
+
+void SecureArena::adopt(SecureArena&& other) {
+  if (chunks_.empty()) {
+    std::swap(*this, other);
+    return;
+  }
+  // In front, so that the last chunk stays the one that is being filled.
+  chunks_.insert(chunks_.begin(), std::make_move_iterator(other.chunks_.begin()), std::make_move_iterator(other.chunks_.end()));
+  other.chunks_.clear();
+  other.used_ = 0;
 }
 
 void SecureBuffer::reserve(size_t capacity) {

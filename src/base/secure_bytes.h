@@ -69,6 +69,8 @@ class SecureArena {
   std::span<uint8_t> allocate(size_t size);
   /// A copy of `text` that lives in the arena.
   std::string_view store(std::string_view text);
+  /// Takes over the pieces of `other`; they keep their addresses.
+  void adopt(SecureArena&& other);
 
  private:
   std::vector<SecureBytes> chunks_;

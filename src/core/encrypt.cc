@@ -348,35 +348,65 @@ size_t depth_of(const Document& document, NodeId id) {
   return depth;
 }
 
+// What decrypting would make of one leaf, compared with the author's spelling.
+struct Spelled {
+  Span span;               // of the encrypted text
+  bool as_author = false;  // decrypting gives the author's spelling by itself
+};
+
+// Spells every leaf that was encrypted in the text itself, on all processors.
+std::vector<Spelled> spell_leaves(const Plan& plan, const Encrypted& encrypted) {
+  std::vector<Spelled> all(plan.walk.leaves.size());
+  parallel_for(all.size(), kLeavesPerPiece, [&](size_t begin, size_t end) {
+    SecureBuffer text;
+    for (size_t i = begin; i < end; ++i) {
+      const Leaf& leaf = plan.walk.leaves[i];
+      if (!plan.encrypt[i] || leaf.alias != kNoNode) continue;
+      const Node& node = plan.document.node(leaf.node);
+      all[i].span = plan.format.spell(encrypted.document, encrypted.walk.leaves[i].node, {node.type, node.text}, leaf.is_comment, text);
+      all[i].as_author = text.view() == plan.document.slice(node.span);
+      text.clear();
+    }
+  });
+  return all;
+}
+
 // Hints for every leaf that decrypting would spell differently, and for every alias that was expanded.
-std::vector<LayoutHint> describe(const Plan& plan, const Encrypted& encrypted, SecureArena& arena) {
+std::vector<LayoutHint> describe(const Plan& plan, const Encrypted& encrypted, const std::vector<Spelled>& spelled) {
   std::vector<LayoutHint> hints;
-  SecureBuffer spelled;
   std::vector<bool> alias_described(plan.document.nodes.size());
   for (size_t i = 0; i < plan.walk.leaves.size(); ++i) {
-    if (!plan.encrypt[i]) continue;
     const Leaf& leaf = plan.walk.leaves[i];
+    if (!plan.encrypt[i] || spelled[i].as_author) continue;
     const auto fields = parse_ciphertext(plan.ciphertexts[i]);
     SOPS_CHECK(fields.has_value(), "the value cipher wrote it");
-    if (leaf.alias != kNoNode) {
-      if (alias_described[leaf.alias]) continue;
-      alias_described[leaf.alias] = true;
-      const size_t depth = depth_of(encrypted.document, encrypted.walk.leaves[i].node);
-      const size_t outer = depth_of(plan.document, leaf.alias);
-      if (depth < outer) continue;  // the check on the whole text below takes care of it
-      hints.push_back({.levels_up = static_cast<uint32_t>(depth - outer), .tag_b64 = fields->tag,
-                       .original = plan.document.slice(plan.document.node(leaf.alias).span)});
+    if (leaf.alias == kNoNode) {
+      hints.push_back({.tag_b64 = fields->tag, .original = plan.document.slice(plan.document.node(leaf.node).span)});
       continue;
     }
-    const Node& node = plan.document.node(leaf.node);
-    plan.format.spell(encrypted.document, encrypted.walk.leaves[i].node, {node.type, node.text}, leaf.is_comment, spelled);
-    const std::string_view original = plan.document.slice(node.span);
-    if (spelled.view() != original) {
-      hints.push_back({.tag_b64 = fields->tag, .original = arena.store(original)});
-    }
-    spelled.clear();
+    if (alias_described[leaf.alias]) continue;
+    alias_described[leaf.alias] = true;
+    const size_t depth = depth_of(encrypted.document, encrypted.walk.leaves[i].node);
+    const size_t outer = depth_of(plan.document, leaf.alias);
+    if (depth < outer) continue;  // the check on the whole text takes care of it
+    hints.push_back({.levels_up = static_cast<uint32_t>(depth - outer), .tag_b64 = fields->tag,
+                     .original = plan.document.slice(plan.document.node(leaf.alias).span)});
   }
   return hints;
+}
+
+// True if decrypting without any hint gives back the original. REQUIRES: every leaf is spelled as the author did.
+Result<bool> needs_no_layout(const Plan& plan, const Encrypted& encrypted, const std::vector<Spelled>& spelled,
+                             std::string_view original) {
+  EditList edits;
+  for (size_t i = 0; i < spelled.size(); ++i) {
+    const Leaf& leaf = plan.walk.leaves[i];
+    if (spelled[i].as_author) edits.add_borrowed(spelled[i].span, plan.document.slice(plan.document.node(leaf.node).span));
+  }
+  EditList metadata = TRY(plan.format.remove_metadata(encrypted.document));
+  edits.append(std::move(metadata));
+  const SecureBytes text = TRY(edits.apply(encrypted.text.expose_text()));
+  return text.expose_text() == original;
 }
 
 // What decrypting the encrypted text will give, with these hints.
@@ -394,17 +424,16 @@ Result<SecureBytes> decrypt_again(const Plan& plan, const Encrypted& encrypted, 
 
 // The encoded layout, empty if there is nothing to tell. What no single hint can tell is told by the whole text.
 Result<SecureBytes> find_layout(const Plan& plan, const Encrypted& encrypted, std::string_view original) {
-  SecureArena arena;
-  const std::vector<LayoutHint> hints = describe(plan, encrypted, arena);
-  std::optional<SecureBytes> layout = SecureBytes();
-  if (!hints.empty()) layout = encode_layout(hints, original.size());
-  if (layout) {
-    const auto again = decrypt_again(plan, encrypted, layout->expose_text());
-    if (again && again->expose_text() == original) return std::move(*layout);
+  const std::vector<Spelled> spelled = spell_leaves(plan, encrypted);
+  const std::vector<LayoutHint> hints = describe(plan, encrypted, spelled);
+  if (hints.empty()) {
+    const auto none_needed = needs_no_layout(plan, encrypted, spelled, original);
+    if (none_needed && *none_needed) return SecureBytes();
   }
   const std::array whole = {LayoutHint{.whole = true, .original = original}};
-  layout = encode_layout(whole, original.size());
-  if (layout) {
+  for (std::span<const LayoutHint> candidate : {std::span(hints), std::span<const LayoutHint>(whole)}) {
+    auto layout = candidate.empty() ? std::nullopt : encode_layout(candidate, original.size());
+    if (!layout) continue;
     const auto again = decrypt_again(plan, encrypted, layout->expose_text());
     if (again && again->expose_text() == original) return std::move(*layout);
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "formats/yaml/token_stream.h"
 #include "formats/yaml/tokens.h"
 #include "tree/document.h"
 
@@ -81,7 +82,7 @@ class CommentedTokens {
 
   std::string_view text_;
   uint32_t base_;
-  TokenReader reader_;
+  TokenStream reader_;
   std::vector<Token> window_;
   size_t head_ = 0;
   size_t sources_ = 0;  // source tokens in the window

@@ -1031,13 +1031,15 @@ namespace {
 Result<Document> scan_tokens(std::string_view text, ScanMode mode, const CondensedText* condensed) {
   Document document;
   document.text = text;
-  Parser parser(text, mode, condensed, document);
-  TRY(parser.run());
-  if (document.branches.empty()) {
-    return fail(ErrorCode::kMalformed, "no document: nothing but blanks and comments")
-        .hint("write {} for a document without entries");
-  }
-  if (!parser.lines().empty()) weave(document, parser.lines(), parser.comments());
+  {
+    Parser parser(text, mode, condensed, document);
+    TRY(parser.run());
+    if (document.branches.empty()) {
+      return fail(ErrorCode::kMalformed, "no document: nothing but blanks and comments")
+          .hint("write {} for a document without entries");
+    }
+    if (!parser.lines().empty()) weave(document, parser.lines(), parser.comments());
+  }  // the parser gives the texts that it decoded to the document, before the document goes anywhere
   return document;
 }
 
