@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// A fuzz target defines fuzz(); libFuzzer or replay_main.cc calls it. It aborts (FUZZ_CHECK) when an invariant is broken.
+// A fuzz target defines fuzz(); libFuzzer or replay_main.cc calls it. It aborts (FUZZ_CHECK) when an invariant is
+// broken.
 #pragma once
 
 #include <cstdint>
@@ -11,12 +12,12 @@
 /// One input. Must return for every input, and abort only when an invariant of the code under test is broken.
 void fuzz(std::span<const uint8_t> input);
 
-#define FUZZ_CHECK(cond)                                                                  \
-  do {                                                                                    \
-    if (!(cond)) {                                                                        \
-      std::fprintf(stderr, "%s:%d: broken invariant: %s\n", __FILE__, __LINE__, #cond);   \
-      std::abort();                                                                       \
-    }                                                                                     \
+#define FUZZ_CHECK(cond)                                                                \
+  do {                                                                                  \
+    if (!(cond)) {                                                                      \
+      std::fprintf(stderr, "%s:%d: broken invariant: %s\n", __FILE__, __LINE__, #cond); \
+      std::abort();                                                                     \
+    }                                                                                   \
   } while (false)
 
 #ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// ENC[…] as it may stand in a stranger's file, and plaintexts of every type: never a crash, and what is canonical stays so.
+// ENC[…] as it may stand in a stranger's file, and plaintexts of every type: never a crash, and what is canonical stays
+// so.
 #include "core/ciphertext.h"
 
 #include "fuzz/fuzz.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// The first two promises on any input: whatever YAML or JSON is accepted can be encrypted so that it reads as planned and
-// decrypts to the same bytes. encrypt_text checks both itself and refuses otherwise; such a refusal is a finding.
+// The first two promises on any input: whatever YAML or JSON is accepted can be encrypted so that it reads as planned
+// and decrypts to the same bytes. encrypt_text checks both itself and refuses otherwise; such a refusal is a finding.
 #include "core/encrypt.h"
 
 #include "fuzz/fuzz.h"
@@ -13,7 +13,9 @@ using namespace sops;
 
 class NoKey final : public MasterKey {
  public:
-  Result<FieldMap> wrap(const SecureBytes&, Services&) const override { return FieldMap{{"recipient", "r"}, {"enc", "e\n"}}; }
+  Result<FieldMap> wrap(const SecureBytes&, Services&) const override {
+    return FieldMap{{"recipient", "r"}, {"enc", "e\n"}};
+  }
   Result<SecureBytes> unwrap(const FieldMap&, Services&) const override { return fail(ErrorCode::kNotMine, "no key"); }
   std::string id() const override { return "r"; }
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Runs a fuzz target over every file below the folders given, each prefix of it, and each single flipped byte: the corpus as
-// a plain test, without clang.
+// Runs a fuzz target over every file below the folders given, each prefix of it, and each single flipped byte: the
+// corpus as a plain test, without clang.
 #include <filesystem>
 #include <fstream>
 #include <iterator>

@@ -21,7 +21,8 @@ constexpr uint8_t kInvalid = 0xff;
 constexpr auto kValues = [] {
   std::array<uint8_t, 256> values{};
   values.fill(kInvalid);
-  for (size_t i = 0; i < kAlphabet.size(); ++i) values[static_cast<unsigned char>(kAlphabet[i])] = static_cast<uint8_t>(i);
+  for (size_t i = 0; i < kAlphabet.size(); ++i)
+    values[static_cast<unsigned char>(kAlphabet[i])] = static_cast<uint8_t>(i);
   return values;
 }();
 
@@ -31,7 +32,8 @@ uint8_t value_of(char c) { return kValues[static_cast<unsigned char>(c)]; }
 size_t decode_groups(std::string_view text, uint8_t*& out) {
   size_t i = 0;
   while (i + 4 <= text.size()) {
-    const uint32_t a = value_of(text[i]), b = value_of(text[i + 1]), c = value_of(text[i + 2]), d = value_of(text[i + 3]);
+    const uint32_t a = value_of(text[i]), b = value_of(text[i + 1]), c = value_of(text[i + 2]),
+                   d = value_of(text[i + 3]);
     if (((a | b | c | d) & 0xc0) != 0) break;
     const uint32_t group = (a << 18) | (b << 12) | (c << 6) | d;
     out[0] = static_cast<uint8_t>(group >> 16);

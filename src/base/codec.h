@@ -23,8 +23,8 @@ std::string base64_encode(std::span<const uint8_t> bytes);
 constexpr size_t base64_decoded_bound(size_t text_length) { return text_length / 4 * 3 + 3; }
 
 /// Decodes standard base64 as Go's decoder does (format.md 2.8): CR and LF anywhere are ignored, padding is required,
-/// unused bits of the last character may be anything. Writes to `out`, returns the number of bytes, nullopt if `text` is
-/// not base64. REQUIRES: out has base64_decoded_bound(text.size()) bytes.
+/// unused bits of the last character may be anything. Writes to `out`, returns the number of bytes, nullopt if `text`
+/// is not base64. REQUIRES: out has base64_decoded_bound(text.size()) bytes.
 std::optional<size_t> base64_decode(std::string_view text, uint8_t* out);
 
 /// base64 without padding, unused bits zero, nothing ignored: the strict form of age (keys-age.md 5.3).

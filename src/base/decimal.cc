@@ -19,8 +19,8 @@ void NumberText::append(size_t count, char c) {
   size += count;
 }
 
-// std::chars_format::fixed would not do for this: it prints a large number with digits that are exact but not significant, where
-// Go prints zeros.
+// std::chars_format::fixed would not do for this: it prints a large number with digits that are exact but not
+// significant, where Go prints zeros.
 ShortestDecimal shortest_decimal(double value) {
   std::array<char, 40> text;
   const auto written = std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::scientific);
@@ -97,8 +97,8 @@ NumberText exponent_text(const ShortestDecimal& decimal, size_t min_exponent_dig
 
 namespace {
 
-// True if a literal that std::from_chars calls out of range is too large, not too small: which one it is follows from where
-// the first digit that counts stands.
+// True if a literal that std::from_chars calls out of range is too large, not too small: which one it is follows from
+// where the first digit that counts stands.
 bool is_huge(std::string_view literal) {
   if (literal.starts_with('-')) literal.remove_prefix(1);
   const size_t mark = std::min(literal.find_first_of("eE"), literal.size());

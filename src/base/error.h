@@ -63,10 +63,10 @@ struct TextPosition {
 struct Error {
   ErrorCode code = ErrorCode::kMalformed;
   std::string message;
-  std::string hint;                      // what a person can do next; may be empty
-  std::optional<TextPosition> position;  // in the input named by the outermost context
-  std::vector<std::string> context;      // innermost first: "value db:password", "file prod.yaml"
-  std::vector<Error> causes;             // when several were tried: one per master key
+  std::string hint;                       // what a person can do next; may be empty
+  std::optional<TextPosition> position;   // in the input named by the outermost context
+  std::vector<std::string> context;       // innermost first: "value db:password", "file prod.yaml"
+  std::vector<Error> causes;              // when several were tried: one per master key
   std::optional<ExitStatus> exit_status;  // unset means kGeneric
 
   /// Returns the error with `text` as its hint, unless it has one.
@@ -85,7 +85,8 @@ template <class T>
 class [[nodiscard]] Result : public std::expected<T, Error> {
  public:
   using std::expected<T, Error>::expected;
-  // Written out, because `return {};` would zero the room for the error too if it were implicit; that showed in profiles.
+  // Written out, because `return {};` would zero the room for the error too if it were implicit; that showed in
+  // profiles.
   Result() : std::expected<T, Error>() {}
 };
 
@@ -127,7 +128,8 @@ Result<T> in_context(Result<T> result, fmt::format_string<Args...> pattern, Args
   return result;
 }
 
-/// Sets the exit status that SOPS uses for a failure of this step: TRY(or_exit(parse(text), ExitStatus::kCannotReadInput)).
+/// Sets the exit status that SOPS uses for a failure of this step: TRY(or_exit(parse(text),
+/// ExitStatus::kCannotReadInput)).
 template <class T>
 Result<T> or_exit(Result<T> result, ExitStatus status) {
   if (!result) result.error() = std::move(result.error()).with_exit(status);
@@ -140,17 +142,16 @@ Result<T> or_exit(Result<T> result, ExitStatus status) {
 }  // namespace sops
 
 /// For bugs only: aborts when `cond` is false. `why` says why it cannot be.
-#define SOPS_CHECK(cond, why) \
-  ((cond) ? static_cast<void>(0) : ::sops::check_failed(__FILE__, __LINE__, #cond, why))
+#define SOPS_CHECK(cond, why) ((cond) ? static_cast<void>(0) : ::sops::check_failed(__FILE__, __LINE__, #cond, why))
 
 /// The value of a Result, or an early return of its error. Must be the whole right-hand side of a statement: inside a
 /// braced initializer g++ and clang forget to destroy what was already made (style.md 1.3); scripts/lint.py checks it.
-#define TRY(expr)                                                                    \
-  __extension__({                                                                    \
-    auto&& sops_try_result = (expr);                                                 \
-    if (!sops_try_result) [[unlikely]]                                               \
-      return ::sops::fail(std::move(sops_try_result.error()));                       \
-    ::sops::internal::release(std::move(sops_try_result));                           \
+#define TRY(expr)                                              \
+  __extension__({                                              \
+    auto&& sops_try_result = (expr);                           \
+    if (!sops_try_result) [[unlikely]]                         \
+      return ::sops::fail(std::move(sops_try_result.error())); \
+    ::sops::internal::release(std::move(sops_try_result));     \
   })
 
 namespace sops::internal {

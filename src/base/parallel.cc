@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <thread>
+#include <utility>
 #include <vector>
 
 namespace sops {
@@ -18,17 +18,23 @@ void parallel_for(size_t count, size_t grain, const std::function<void(size_t be
   if (threads <= 1) return body(0, count);
   std::atomic<size_t> next = 0;
   const auto work = [&] {
-    for (size_t piece = next++; piece < pieces; piece = next++) body(piece * grain, std::min(count, (piece + 1) * grain));
+    for (size_t piece = next++; piece < pieces; piece = next++)
+      body(piece * grain, std::min(count, (piece + 1) * grain));
   };
-  // Helpers start with every signal blocked, so that signals reach the thread that knows what to do with them.
+  std::vector<std::jthread> helpers;
+  for (size_t i = 1; i < threads; ++i) helpers.push_back(start_thread(work));
+  work();
+}
+
+std::jthread start_thread(std::function<void()> body) {
+  // A thread inherits the mask of the one that starts it.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, &before);
-  std::vector<std::jthread> helpers;
-  for (size_t i = 1; i < threads; ++i) helpers.emplace_back(work);
+  std::jthread thread(std::move(body));
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  work();
+  return thread;
 }
 
 }  // namespace sops

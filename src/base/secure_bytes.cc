@@ -17,8 +17,8 @@ namespace sops {
 
 namespace {
 
-// Pages cost a system call each way, so only memory of this size and more is mapped on its own; smaller pieces live on the
-// heap and are wiped all the same.
+// Pages cost a system call each way, so only memory of this size and more is mapped on its own; smaller pieces live on
+// the heap and are wiped all the same.
 constexpr size_t kMappedFrom = 4096;
 
 // Locking beyond the limit fails piece by piece; after the first refusal further calls would only cost time.
@@ -75,8 +75,8 @@ SecureBytes::~SecureBytes() { release(); }
 void SecureBytes::release() {
   if (data_ == nullptr) return;
   if (capacity_ >= kMappedFrom) {
-    // Unmapping gives the pages back to the kernel, which zeroes them before anybody sees them again; wiping first closes
-    // the window in which another thread of this process could map the same address.
+    // Unmapping gives the pages back to the kernel, which zeroes them before anybody sees them again; wiping first
+    // closes the window in which another thread of this process could map the same address.
     wipe({data_, size_});
     munmap(data_, capacity_);
   } else {
@@ -139,7 +139,8 @@ void SecureArena::adopt(SecureArena&& other) {
     return;
   }
   // In front, so that the last chunk stays the one that is being filled.
-  chunks_.insert(chunks_.begin(), std::make_move_iterator(other.chunks_.begin()), std::make_move_iterator(other.chunks_.end()));
+  chunks_.insert(chunks_.begin(), std::make_move_iterator(other.chunks_.begin()),
+                 std::make_move_iterator(other.chunks_.end()));
   other.chunks_.clear();
   other.used_ = 0;
 }

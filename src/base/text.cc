@@ -91,7 +91,8 @@ size_t edit_distance(std::string_view a, std::string_view b, size_t limit) {
     for (size_t j = 1; j <= b.size(); ++j) {
       const size_t change = a[i - 1] == b[j - 1] ? 0 : 1;
       d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + change});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
     }
   }
   return std::min(d[a.size()][b.size()], limit + 1);
@@ -134,11 +135,14 @@ size_t utf8_sequence_length(std::string_view text) {
 DecodedRune decode_rune(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<char32_t>(static_cast<unsigned char>(text[i])); };
   switch (const size_t length = utf8_sequence_length(text); length) {
-    case 2: return {((byte(0) & 0x1f) << 6) | (byte(1) & 0x3f), length};
-    case 3: return {((byte(0) & 0x0f) << 12) | ((byte(1) & 0x3f) << 6) | (byte(2) & 0x3f), length};
+    case 2:
+      return {((byte(0) & 0x1f) << 6) | (byte(1) & 0x3f), length};
+    case 3:
+      return {((byte(0) & 0x0f) << 12) | ((byte(1) & 0x3f) << 6) | (byte(2) & 0x3f), length};
     case 4:
       return {((byte(0) & 0x07) << 18) | ((byte(1) & 0x3f) << 12) | ((byte(2) & 0x3f) << 6) | (byte(3) & 0x3f), length};
-    default: return {byte(0), 1};
+    default:
+      return {byte(0), 1};
   }
 }
 

@@ -23,20 +23,26 @@ constexpr std::string_view kType = ",type:";
 
 std::string_view type_tag(ScalarType type) {
   switch (type) {
-    case ScalarType::kBool: return "bool";
-    case ScalarType::kInt: return "int";
-    case ScalarType::kFloat: return "float";
-    case ScalarType::kTime: return "time";
+    case ScalarType::kBool:
+      return "bool";
+    case ScalarType::kInt:
+      return "int";
+    case ScalarType::kFloat:
+      return "float";
+    case ScalarType::kTime:
+      return "time";
     case ScalarType::kBytes:
-    case ScalarType::kString: return "str";
-    default: break;
+    case ScalarType::kString:
+      return "str";
+    default:
+      break;
   }
   SOPS_CHECK(false, "core encrypts no nulls and refuses unsigned integers");
   return {};
 }
 
-// format.md 2.7: ^ENC\[AES256_GCM,data:(.+),iv:(.+),tag:(.+),type:(.+)\] with greedy groups, where '.' is no line feed. Greedy
-// means that each separator is the last one that leaves the rest a match, so the search goes from the end.
+// format.md 2.7: ^ENC\[AES256_GCM,data:(.+),iv:(.+),tag:(.+),type:(.+)\] with greedy groups, where '.' is no line feed.
+// Greedy means that each separator is the last one that leaves the rest a match, so the search goes from the end.
 std::optional<CiphertextView> parse_ciphertext(std::string_view text) {
   if (!text.starts_with(kPrefix)) return std::nullopt;
   // The pattern is not anchored at the end: it may stop before a line feed.
@@ -124,7 +130,8 @@ ScalarType type_of_tag(std::string_view tag) {
 Result<Decrypted> ValueCipher::decrypt(std::string_view text, std::string_view aad, SecureArena& arena) {
   const auto fields = parse_ciphertext(text);
   if (!fields) {
-    return fail(ErrorCode::kMalformed, "an encrypted value was expected, of the form ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]")
+    return fail(ErrorCode::kMalformed,
+                "an encrypted value was expected, of the form ENC[AES256_GCM,data:…,iv:…,tag:…,type:…]")
         .hint("the value was probably edited by hand; restore the file, or run sops edit")
         .exit(ExitStatus::kCannotDecryptTree);
   }
@@ -148,8 +155,9 @@ Result<Decrypted> ValueCipher::decrypt(std::string_view text, std::string_view a
 
   const size_t total = *data_size + *tag_size;
   const auto denied = [] {
-    return fail(ErrorCode::kAuthFailed, "the value does not authenticate: it was changed, moved from another place, or the "
-                                        "data key is another")
+    return fail(ErrorCode::kAuthFailed,
+                "the value does not authenticate: it was changed, moved from another place, or the "
+                "data key is another")
         .hint("compare with an earlier version of the file; a value is bound to the names of the keys above it")
         .exit(ExitStatus::kCannotDecryptTree);
   };
@@ -181,7 +189,8 @@ std::optional<TypedText> canonical_int(std::string_view text, SecureArena& arena
   if (digits.starts_with('+')) digits.remove_prefix(1);
   int64_t value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (error != std::errc() || end != digits.data() + digits.size() || (text.size() != digits.size() && digits.starts_with('-'))) {
+  if (error != std::errc() || end != digits.data() + digits.size() ||
+      (text.size() != digits.size() && digits.starts_with('-'))) {
     return std::nullopt;
   }
   std::array<char, 24> out;
@@ -209,7 +218,8 @@ std::optional<double> parse_go_float(std::string_view text) {
     rest.remove_prefix(2);
     style = std::chars_format::hex;
   }
-  if (rest.empty() || rest[0] == '-' || rest[0] == '+' || (style == std::chars_format::general && (rest[0] | 32) >= 'a')) {
+  if (rest.empty() || rest[0] == '-' || rest[0] == '+' ||
+      (style == std::chars_format::general && (rest[0] | 32) >= 'a')) {
     return std::nullopt;
   }
   double value = 0;
@@ -249,16 +259,21 @@ std::optional<TypedText> canonical_bool(std::string_view text) {
 
 std::optional<TypedText> canonical_plaintext(std::string_view tag, std::string_view plaintext, SecureArena& arena) {
   switch (type_of_tag(tag)) {
-    case ScalarType::kString: return TypedText{ScalarType::kString, plaintext};
-    case ScalarType::kInt: return canonical_int(plaintext, arena);
-    case ScalarType::kFloat: return canonical_float(plaintext, arena);
-    case ScalarType::kBool: return canonical_bool(plaintext);
+    case ScalarType::kString:
+      return TypedText{ScalarType::kString, plaintext};
+    case ScalarType::kInt:
+      return canonical_int(plaintext, arena);
+    case ScalarType::kFloat:
+      return canonical_float(plaintext, arena);
+    case ScalarType::kBool:
+      return canonical_bool(plaintext);
     case ScalarType::kTime: {
       const auto time = canonical_rfc3339(plaintext);
       if (!time) return std::nullopt;
       return TypedText{ScalarType::kTime, *time == plaintext ? plaintext : arena.store(*time)};
     }
-    default: return std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 

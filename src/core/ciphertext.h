@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// The value cipher: one scalar or comment as ENC[AES256_GCM,data:…,iv:…,tag:…,type:…] (format.md 2). Knows no file format.
-// One ValueCipher belongs to one thread at a time.
+// The value cipher: one scalar or comment as ENC[AES256_GCM,data:…,iv:…,tag:…,type:…] (format.md 2). Knows no file
+// format. One ValueCipher belongs to one thread at a time.
 #pragma once
 
 #include <optional>
@@ -52,8 +52,8 @@ class ValueCipher {
                std::span<char> out);
 
   /// Decrypts `text`. The plaintext lives in `arena`.
-  /// Errors, all with exit status 25: kMalformed (no ciphertext, bad base64, unknown type, a plaintext that is none of its
-  /// type); kAuthFailed (wrong data key, moved value, tampering: the three cannot be told apart).
+  /// Errors, all with exit status 25: kMalformed (no ciphertext, bad base64, unknown type, a plaintext that is none of
+  /// its type); kAuthFailed (wrong data key, moved value, tampering: the three cannot be told apart).
   Result<Decrypted> decrypt(std::string_view text, std::string_view aad, SecureArena& arena);
 
  private:

@@ -44,8 +44,9 @@ constexpr Vector kVectors[] = {
 
 TEST(ValueCipher, AgreesWithSopsVectors) {
   for (const Vector& v : kVectors) {
-    const std::string expected = format("ENC[AES256_GCM,data:{},iv:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,tag:{},type:{}]",
-                                        v.data, v.tag, v.type);
+    const std::string expected =
+        format("ENC[AES256_GCM,data:{},iv:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,tag:{},type:{}]", v.data, v.tag,
+               v.type);
     EXPECT_EQ(encrypt(v.plaintext, v.type, v.aad), expected);
     EXPECT_EQ(decrypt(expected, v.aad), v.plaintext);
   }
@@ -57,7 +58,8 @@ constexpr std::string_view kSopsVector =
 
 TEST(ValueCipher, BindsAValueToItsPath) {
   EXPECT_EQ(decrypt(kSopsVector, "bar:"), "foo");
-  for (std::string_view other : {"", ":", "baz:", "bar", "a:bar:"}) EXPECT_TRUE(decrypt(kSopsVector, other).starts_with("error: the value does not authenticate"));
+  for (std::string_view other : {"", ":", "baz:", "bar", "a:bar:"})
+    EXPECT_TRUE(decrypt(kSopsVector, other).starts_with("error: the value does not authenticate"));
 }
 
 // format.md 2.7: anchored at the front only, greedy, everything behind the last ']' ignored.
@@ -65,10 +67,11 @@ TEST(ParseCiphertext, AcceptsWhatSopsPatternAccepts) {
   EXPECT_EQ(parse_ciphertext("ENC[AES256_GCM,data:a,iv:b,tag:c,type:str] tail")->rest, " tail");
   EXPECT_EQ(parse_ciphertext("ENC[AES256_GCM,data:a,iv:b,tag:c,type:str]x]")->type, "str]x");
   EXPECT_EQ(parse_ciphertext("ENC[AES256_GCM,data:a,iv:x,iv:b,tag:c,type:str]")->data, "a,iv:x");
-  for (std::string_view bad : {"", "ENC[", " ENC[AES256_GCM,data:a,iv:b,tag:c,type:str]", "ENC[AES256_GCM,data:,iv:b,tag:c,type:str]",
-                               "ENC[AES256_GCM,data:a,iv:,tag:c,type:str]", "ENC[AES256_GCM,data:a,iv:b,tag:,type:str]",
-                               "ENC[AES256_GCM,data:a,iv:b,tag:c,type:]", "ENC[AES256_GCM,data:a,iv:b,tag:c,type:str",
-                               "ENC[AES256_GCM,data:a\n,iv:b,tag:c,type:str]", "ENC[AES256_GCM,iv:b,tag:c,type:str]"}) {
+  for (std::string_view bad :
+       {"", "ENC[", " ENC[AES256_GCM,data:a,iv:b,tag:c,type:str]", "ENC[AES256_GCM,data:,iv:b,tag:c,type:str]",
+        "ENC[AES256_GCM,data:a,iv:,tag:c,type:str]", "ENC[AES256_GCM,data:a,iv:b,tag:,type:str]",
+        "ENC[AES256_GCM,data:a,iv:b,tag:c,type:]", "ENC[AES256_GCM,data:a,iv:b,tag:c,type:str",
+        "ENC[AES256_GCM,data:a\n,iv:b,tag:c,type:str]", "ENC[AES256_GCM,iv:b,tag:c,type:str]"}) {
     EXPECT_FALSE(parse_ciphertext(bad)) << bad;
   }
 }

@@ -13,14 +13,16 @@ TEST(Mac, AgreesWithTheSpecsVectors) {
   Mac all(false);
   for (std::string_view leaf : {"bar", "5", "False", "2.12", "True"}) all.add(leaf, false);
   EXPECT_EQ(all.finish(),
-            "0319164C98F5D12497EA5267312FA1FC13FDA0B893AE69050604578845047F1BCDF86F8E5E4D32C398A06224D4BE249F757C61E954C2E62F756D2B880623"
+            "0319164C98F5D12497EA5267312FA1FC13FDA0B893AE69050604578845047F1BCDF86F8E5E4D32C398A06224D4BE249F757C61E954"
+            "C2E62F756D2B880623"
             "DFEF");
   Mac only(true);
   only.add("bar", true);
   only.add("ignored", false);
   only.add("5", true);
   EXPECT_EQ(only.finish(),
-            "3390936B6660468E644287AAD495046C8B27857E2E4FB2545A088D8903AB1900DC49BEF0F8835901D3C035F80C106E5CBA127DCDC031415535C89615A932"
+            "3390936B6660468E644287AAD495046C8B27857E2E4FB2545A088D8903AB1900DC49BEF0F8835901D3C035F80C106E5CBA127DCDC0"
+            "31415535C89615A932"
             "2A1C");
   EXPECT_TRUE(Mac(false).finish().starts_with("CF83E135"));
 }
@@ -40,7 +42,8 @@ TEST(TreePath, FollowsSopsGrammar) {
 TEST(Layout, DecodesWhatItEncodes) {
   const std::string tag = "1xzewusSh6hzs55BJEAuSA==";
   const std::string long_text(300, 'x');
-  const std::vector<LayoutHint> hints = {{.tag_b64 = tag, .original = "0x1F"}, {.levels_up = 2, .tag_b64 = tag, .original = long_text}};
+  const std::vector<LayoutHint> hints = {{.tag_b64 = tag, .original = "0x1F"},
+                                         {.levels_up = 2, .tag_b64 = tag, .original = long_text}};
   const auto encoded = encode_layout(hints, 1000);
   ASSERT_TRUE(encoded);
   const auto decoded = decode_layout(encoded->expose_text());

@@ -16,8 +16,8 @@ namespace {
 
 constexpr size_t kLeavesPerPiece = 1024;  // of work for one thread: large enough to hide the cost of a cipher object
 
-// Where a comment may have been when it was encrypted, the likeliest first (in-place.md 3, at most 16): SOPS itself attaches
-// some comments elsewhere when it reads a file again.
+// Where a comment may have been when it was encrypted, the likeliest first (in-place.md 3, at most 16): SOPS itself
+// attaches some comments elsewhere when it reads a file again.
 std::vector<std::string> comment_candidates(const Document& document, const Walk& walk, const Leaf& leaf) {
   constexpr size_t kMost = 16;
   std::vector<std::string> candidates;
@@ -80,14 +80,16 @@ class LeafDecrypter {
     }
     if (node.type == ScalarType::kNull) return result;
     if (node.type != ScalarType::kString) {
-      return at(leaf, fail(ErrorCode::kMalformed, "an encrypted value was expected, but this is a plain {}", type_tag(node.type))
+      return at(leaf, fail(ErrorCode::kMalformed, "an encrypted value was expected, but this is a plain {}",
+                           type_tag(node.type))
                           .hint("the value was probably edited by hand; use sops edit or sops set")
                           .exit(ExitStatus::kCannotDecryptTree));
     }
     walk_.aad(document_, leaf, aad_);
     auto decrypted = cipher_.decrypt(node.text, aad_, arena);
     if (!decrypted) return at(leaf, fail(std::move(decrypted.error())));
-    if (const auto fields = parse_ciphertext(node.text); fields && fields->rest.find_first_not_of('\n') != std::string_view::npos) {
+    if (const auto fields = parse_ciphertext(node.text);
+        fields && fields->rest.find_first_not_of('\n') != std::string_view::npos) {
       warnings.push_back(with_place(document_, walk_, leaf, "text behind the encrypted value is ignored"));
     }
     result.value = decrypted->value;
@@ -123,7 +125,8 @@ class LeafDecrypter {
         return;
       }
     }
-    warnings.push_back(with_place(document_, walk_, leaf, "the encrypted comment cannot be decrypted and stays as it is"));
+    warnings.push_back(
+        with_place(document_, walk_, leaf, "the encrypted comment cannot be decrypted and stays as it is"));
   }
 
   const Document& document_;
@@ -134,8 +137,9 @@ class LeafDecrypter {
 
 }  // namespace
 
-Result<void> decrypt_leaves(const Document& document, const Walk& walk, const DataKey& key, std::vector<LeafValue>& values,
-                            std::vector<SecureArena>& storage, std::vector<std::string>& warnings) {
+Result<void> decrypt_leaves(const Document& document, const Walk& walk, const DataKey& key,
+                            std::vector<LeafValue>& values, std::vector<SecureArena>& storage,
+                            std::vector<std::string>& warnings) {
   values.resize(walk.leaves.size());
   std::mutex mutex;
   // The first failure in walk order, whatever thread finds it.
@@ -172,7 +176,8 @@ Result<void> decrypt_leaves(const Document& document, const Walk& walk, const Da
 namespace {
 
 // Decrypts a metadata entry, `mac` or `layout`.
-Result<std::string_view> decrypt_entry(const DataKey& key, std::string_view ciphertext, std::string_view aad, SecureArena& arena) {
+Result<std::string_view> decrypt_entry(const DataKey& key, std::string_view ciphertext, std::string_view aad,
+                                       SecureArena& arena) {
   ValueCipher cipher = TRY(ValueCipher::create(key));
   const Decrypted decrypted = TRY(cipher.decrypt(ciphertext, aad, arena));
   return decrypted.value.text;
@@ -182,7 +187,8 @@ Result<void> check_mac(const OpenedFile& file, SecureArena& arena) {
   Mac mac(file.metadata.mac_only_encrypted);
   for (size_t i = 0; i < file.values.size(); ++i) {
     const LeafValue& value = file.values[i];
-    if (!value.is_comment && value.value.type != ScalarType::kNull) mac.add(value.value.text, file.walk.leaves[i].selected);
+    if (!value.is_comment && value.value.type != ScalarType::kNull)
+      mac.add(value.value.text, file.walk.leaves[i].selected);
   }
   const std::string computed = mac.finish();
   if (file.metadata.mac.empty()) {
@@ -197,7 +203,8 @@ Result<void> check_mac(const OpenedFile& file, SecureArena& arena) {
         .exit(ExitStatus::kMacMismatch);
   }
   if (!ct_equal(as_bytes(*stored), as_bytes(computed))) {
-    return fail(ErrorCode::kAuthFailed, "MAC mismatch: values were added, removed, reordered or changed after encryption")
+    return fail(ErrorCode::kAuthFailed,
+                "MAC mismatch: values were added, removed, reordered or changed after encryption")
         .hint("compare with an earlier version of the file; --ignore-mac decrypts without this protection")
         .exit(ExitStatus::kMacMismatch);
   }
@@ -206,7 +213,8 @@ Result<void> check_mac(const OpenedFile& file, SecureArena& arena) {
 
 }  // namespace
 
-Result<OpenedFile> open_file(std::string_view text, const FormatType& format, const OpenOptions& options, Services& services) {
+Result<OpenedFile> open_file(std::string_view text, const FormatType& format, const OpenOptions& options,
+                             Services& services) {
   OpenedFile file;
   file.format = &format;
   file.document = TRY(format.scan(text, ScanMode::kEncrypted));
@@ -236,7 +244,8 @@ Result<OpenedFile> open_file(std::string_view text, const FormatType& format, co
 
   // Our own extension; anything wrong with it costs the author's spelling and nothing else.
   if (!file.metadata.layout.empty()) {
-    const auto layout = decrypt_entry(*file.key, file.metadata.layout, "sops:layout:" + file.metadata.lastmodified, arena);
+    const auto layout =
+        decrypt_entry(*file.key, file.metadata.layout, "sops:layout:" + file.metadata.lastmodified, arena);
     if (layout) {
       file.layout = SecureBytes::copy_of(*layout);
     } else {
@@ -267,7 +276,8 @@ class HintTable {
   }
 
  private:
-  std::unordered_multimap<std::string_view, const DecodedHint*, std::hash<std::string_view>, std::equal_to<>> by_prefix_;
+  std::unordered_multimap<std::string_view, const DecodedHint*, std::hash<std::string_view>, std::equal_to<>>
+      by_prefix_;
 };
 
 // Scans `candidate` and compares every value with what was decrypted.
@@ -278,8 +288,8 @@ bool holds_same_values(const FormatType& format, std::string_view candidate, con
   const auto everything = Selector::compile({}, Selector::Strictness::kStrict);
   const auto found = walk(*scanned, *everything, ExitStatus::kGeneric);
   if (!found) return false;
-  // Values strictly in order; of comments only that each is there, because those at the end of the text may change their container
-  // and so their order when the metadata is gone (yaml.md 1.6).
+  // Values strictly in order; of comments only that each is there, because those at the end of the text may change
+  // their container and so their order when the metadata is gone (yaml.md 1.6).
   std::vector<size_t> plan_values, plan_comments, found_values, found_comments;
   for (size_t i = 0; i < values.size(); ++i) (values[i].is_comment ? plan_comments : plan_values).push_back(i);
   for (size_t i = 0; i < found->leaves.size(); ++i) {
@@ -319,7 +329,8 @@ Result<SecureBytes> render(const FormatType& format, const Document& document, c
     const DecodedHint* hint = hints != nullptr ? hints->find(document.node(leaf.node).text) : nullptr;
     if (hint != nullptr && hint->levels_up > 0) {
       NodeId container = leaf.node;
-      for (uint32_t up = 0; up < hint->levels_up && container != kNoNode; ++up) container = document.node(container).parent;
+      for (uint32_t up = 0; up < hint->levels_up && container != kNoNode; ++up)
+        container = document.node(container).parent;
       if (container != kNoNode && document.node(container).parent != kNoNode) {
         edits.add_borrowed(document.node(container).span, hint->original);
         skip_until = document.node(container).next;
@@ -386,8 +397,10 @@ Result<SecureBytes> decrypted_text(OpenedFile& file) {
         .exit(ExitStatus::kCannotSerialize);
   }
   bool hints_fit = true;
-  SecureBytes text = TRY(render_plain(*file.format, file.document, file.walk, file.values, file.layout.expose_text(), hints_fit));
-  if (!hints_fit) file.warnings.push_back("the layout hints of the file do not fit it; values are spelled as SOPS would");
+  SecureBytes text =
+      TRY(render_plain(*file.format, file.document, file.walk, file.values, file.layout.expose_text(), hints_fit));
+  if (!hints_fit)
+    file.warnings.push_back("the layout hints of the file do not fit it; values are spelled as SOPS would");
   return text;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Opening an encrypted file: data key, values, MAC; and what can be made of it: the plain text, or a tree. Every command that
-// reads encrypted files starts here (cli.md 3.9).
+// Opening an encrypted file: data key, values, MAC; and what can be made of it: the plain text, or a tree. Every
+// command that reads encrypted files starts here (cli.md 3.9).
 #pragma once
 
 #include <memory>
@@ -35,30 +35,34 @@ struct OpenedFile {
   Document document;
   Metadata metadata;
   Walk walk;
-  std::vector<LeafValue> values;      // one for each leaf of the walk
-  std::vector<SecureArena> storage;   // of the decrypted texts
-  SecureBytes layout;                 // decrypted layout entry; empty if there is none
+  std::vector<LeafValue> values;     // one for each leaf of the walk
+  std::vector<SecureArena> storage;  // of the decrypted texts
+  SecureBytes layout;                // decrypted layout entry; empty if there is none
   std::optional<DataKey> key;
   std::vector<std::string> warnings;  // for stderr
 };
 
 /// Opens a file. On success everything is authenticated that the format authenticates (docs/threat_model.md).
-/// Errors: kNotFound without metadata (1); kMalformed (1); kUnavailable without a data key (128); values (25); MAC (51).
-Result<OpenedFile> open_file(std::string_view text, const FormatType& format, const OpenOptions& options, Services& services);
+/// Errors: kNotFound without metadata (1); kMalformed (1); kUnavailable without a data key (128); values (25); MAC
+/// (51).
+Result<OpenedFile> open_file(std::string_view text, const FormatType& format, const OpenOptions& options,
+                             Services& services);
 
-/// The whole file in the clear, in its own format: only ciphertexts and metadata differ from the encrypted text. Adds to
-/// file.warnings if the layout hints do not fit.
+/// The whole file in the clear, in its own format: only ciphertexts and metadata differ from the encrypted text. Adds
+/// to file.warnings if the layout hints do not fit.
 Result<SecureBytes> decrypted_text(OpenedFile& file);
 
 /// The first branch as a tree with plaintext values, without metadata (for --extract). Views into `file`.
 Result<Value> decrypted_value(const OpenedFile& file);
 
-/// Decrypts what can be decrypted of `walk` and adds it to `values` and `storage`; shared with the check after encrypting.
-Result<void> decrypt_leaves(const Document& document, const Walk& walk, const DataKey& key, std::vector<LeafValue>& values,
-                            std::vector<SecureArena>& storage, std::vector<std::string>& warnings);
+/// Decrypts what can be decrypted of `walk` and adds it to `values` and `storage`; shared with the check after
+/// encrypting.
+Result<void> decrypt_leaves(const Document& document, const Walk& walk, const DataKey& key,
+                            std::vector<LeafValue>& values, std::vector<SecureArena>& storage,
+                            std::vector<std::string>& warnings);
 
-/// The text after decryption, given the plaintext of each leaf and the encoded layout ("" for none). Sets `hints_fit` to
-/// false if there were hints and they had to be dropped.
+/// The text after decryption, given the plaintext of each leaf and the encoded layout ("" for none). Sets `hints_fit`
+/// to false if there were hints and they had to be dropped.
 Result<SecureBytes> render_plain(const FormatType& format, const Document& document, const Walk& walk,
                                  const std::vector<LeafValue>& values, std::string_view layout, bool& hints_fit);
 

@@ -36,9 +36,9 @@ bool can_be_encrypted(const Document& document, const Leaf& leaf) {
 
 struct Plan {
   const FormatType& format;
-  SecureBytes text;                           // with room for the metadata, if comments made it necessary (step 2)
-  Document document;                          // of `text`, or else of the plain text
-  EditList room;                              // what reserves the room, if it is not in the text yet
+  SecureBytes text;   // with room for the metadata, if comments made it necessary (step 2)
+  Document document;  // of `text`, or else of the plain text
+  EditList room;      // what reserves the room, if it is not in the text yet
   Walk walk;
   std::vector<bool> encrypt;                  // for each leaf
   std::vector<std::string_view> ciphertexts;  // for each leaf; empty where nothing is encrypted
@@ -49,7 +49,8 @@ std::string_view tag_of(const Document& document, const Leaf& leaf) {
   return leaf.is_comment ? std::string_view("comment") : type_tag(document.node(leaf.node).type);
 }
 
-// --- 3: selection -------------------------------------------------------------------------------------------------------
+// --- 3: selection
+// -------------------------------------------------------------------------------------------------------
 
 Result<void> check_something_is_selected(const Plan& plan, const Selector& selector, const EncryptOptions& options) {
   if (options.allow_plaintext || options.selection.count() == 0) return {};
@@ -102,7 +103,8 @@ Result<void> check_not_encrypted(const Document& document) {
     if (document.branches[i].metadata == kNoNode) continue;
     const TextPosition where = position_at(document.text, document.node(document.branches[i].metadata).key_span.begin);
     if (i > 0) {
-      return fail(ErrorCode::kUsage, "a later document has a top-level entry 'sops', which is reserved for the metadata")
+      return fail(ErrorCode::kUsage,
+                  "a later document has a top-level entry 'sops', which is reserved for the metadata")
           .hint("rename the entry")
           .at(where)
           .exit(ExitStatus::kCannotSerialize);
@@ -115,8 +117,8 @@ Result<void> check_not_encrypted(const Document& document) {
   return {};
 }
 
-// Steps 1 and 2. Only comments can end up elsewhere because of the metadata block (yaml.md 1.6), so a file without any is scanned
-// once.
+// Steps 1 and 2. Only comments can end up elsewhere because of the metadata block (yaml.md 1.6), so a file without any
+// is scanned once.
 Result<Plan> scan_with_room(std::string_view text, const FormatType& format, const EncryptOptions& options) {
   Plan plan{.format = format};
   plan.document = TRY(or_exit(format.scan(text, ScanMode::kPlain), ExitStatus::kCannotReadInput));
@@ -131,7 +133,8 @@ Result<Plan> scan_with_room(std::string_view text, const FormatType& format, con
   return plan;
 }
 
-Result<Plan> make_plan(std::string_view text, const FormatType& format, const Selector& selector, const EncryptOptions& options) {
+Result<Plan> make_plan(std::string_view text, const FormatType& format, const Selector& selector,
+                       const EncryptOptions& options) {
   Plan plan = TRY(scan_with_room(text, format, options));
   plan.walk = TRY(walk(plan.document, selector, ExitStatus::kCannotEncryptTree));
   plan.encrypt.resize(plan.walk.leaves.size());
@@ -152,7 +155,8 @@ std::string compute_mac(const Plan& plan, bool only_encrypted) {
   return mac.finish();
 }
 
-// --- 5: ciphertexts -----------------------------------------------------------------------------------------------------
+// --- 5: ciphertexts
+// -----------------------------------------------------------------------------------------------------
 
 Result<void> encrypt_leaves(Plan& plan, const DataKey& key, Services& services) {
   const size_t count = plan.walk.leaves.size();
@@ -173,7 +177,8 @@ Result<void> encrypt_leaves(Plan& plan, const DataKey& key, Services& services) 
       const std::string_view plaintext = plan.document.node(leaf.node).text;
       const std::string_view tag = tag_of(plan.document, leaf);
       plan.walk.aad(plan.document, leaf, aad);
-      const std::span<uint8_t> out = plan.storage[begin / kLeavesPerPiece].allocate(ciphertext_size(plaintext.size(), tag));
+      const std::span<uint8_t> out =
+          plan.storage[begin / kLeavesPerPiece].allocate(ciphertext_size(plaintext.size(), tag));
       cipher->encrypt(plaintext, tag, aad, std::span(nonces).subspan((i - begin) * kNonceSize, kNonceSize),
                       {reinterpret_cast<char*>(out.data()), out.size()});
       plan.ciphertexts[i] = as_text(out);
@@ -182,8 +187,8 @@ Result<void> encrypt_leaves(Plan& plan, const DataKey& key, Services& services) 
   return {};
 }
 
-// format.md 3.11: an encrypted comment that matches unencrypted_comment_regex would not be decrypted again. Another nonce gives
-// another text; a pattern that matches every ciphertext is refused.
+// format.md 3.11: an encrypted comment that matches unencrypted_comment_regex would not be decrypted again. Another
+// nonce gives another text; a pattern that matches every ciphertext is refused.
 Result<void> renew_matching_comments(Plan& plan, const Selector& selector, const DataKey& key, Services& services) {
   if (!selector.uses_comments() || selector.skips_judged_comment()) return {};
   constexpr int kTries = 16;
@@ -196,7 +201,8 @@ Result<void> renew_matching_comments(Plan& plan, const Selector& selector, const
     for (int tries = 0; selector.comment_matches(plan.ciphertexts[i]); ++tries) {
       const Node& node = plan.document.node(leaf.node);
       if (tries == kTries) {
-        return fail(ErrorCode::kUsage, "an encrypted comment matches {}, so it could not be decrypted again", selector.describe())
+        return fail(ErrorCode::kUsage, "an encrypted comment matches {}, so it could not be decrypted again",
+                    selector.describe())
             .hint("make the pattern more specific: it must not match the text ENC[AES256_GCM,data:…,type:comment]")
             .at(position_at(plan.document.text, node.span.begin))
             .exit(ExitStatus::kCannotEncryptTree);
@@ -213,8 +219,8 @@ Result<void> renew_matching_comments(Plan& plan, const Selector& selector, const
   return {};
 }
 
-// The edits that put the ciphertexts in place. Leaves behind an alias are handled with their alias: it stays if nothing in it
-// is encrypted here or at its anchor (architecture.md 2), else the whole of it is expanded.
+// The edits that put the ciphertexts in place. Leaves behind an alias are handled with their alias: it stays if nothing
+// in it is encrypted here or at its anchor (architecture.md 2), else the whole of it is expanded.
 Result<EditList> place_ciphertexts(const Plan& plan) {
   EditList edits;
   for (const Edit& edit : plan.room.edits()) edits.add_borrowed(edit.span, edit.text);
@@ -243,7 +249,8 @@ Result<EditList> place_ciphertexts(const Plan& plan) {
       expand = expand || plan.encrypt[end] || secret[plan.walk.leaves[end].node];
     }
     if (expand) {
-      EditList expanded = TRY(plan.format.expand_alias(plan.document, leaf.alias, std::span(plan.ciphertexts).subspan(i, end - i)));
+      EditList expanded =
+          TRY(plan.format.expand_alias(plan.document, leaf.alias, std::span(plan.ciphertexts).subspan(i, end - i)));
       edits.append(std::move(expanded));
     }
     i = end;
@@ -251,7 +258,8 @@ Result<EditList> place_ciphertexts(const Plan& plan) {
   return edits;
 }
 
-// --- 6: the second scan -------------------------------------------------------------------------------------------------
+// --- 6: the second scan
+// -------------------------------------------------------------------------------------------------
 
 struct Encrypted {
   SecureBytes text;  // with placeholder metadata
@@ -261,7 +269,8 @@ struct Encrypted {
 
 Failure not_as_planned(const Plan& plan, const Leaf& leaf, std::string_view what) {
   return fail(ErrorCode::kUnsupported, "SOPS would not read the encrypted text as intended: {}", what)
-      .hint("nothing was written; please report this file's shape, and write the value at this place in a simpler style")
+      .hint(
+          "nothing was written; please report this file's shape, and write the value at this place in a simpler style")
       .at(position_at(plan.document.text, plan.document.node(leaf.node).span.begin))
       .exit(ExitStatus::kCannotEncryptTree);
 }
@@ -271,8 +280,9 @@ Result<std::vector<size_t>> compare_with_plan(const Plan& plan, const Encrypted&
   std::vector<size_t> moved_comments;
   if (encrypted.walk.leaves.size() != plan.walk.leaves.size()) {
     const Leaf& last = plan.walk.leaves[std::min(plan.walk.leaves.size(), encrypted.walk.leaves.size()) - 1];
-    return not_as_planned(plan, last, format("it has {} values and comments instead of {}", encrypted.walk.leaves.size(),
-                                             plan.walk.leaves.size()));
+    return not_as_planned(
+        plan, last,
+        format("it has {} values and comments instead of {}", encrypted.walk.leaves.size(), plan.walk.leaves.size()));
   }
   std::string planned, found;
   for (size_t i = 0; i < plan.walk.leaves.size(); ++i) {
@@ -282,13 +292,15 @@ Result<std::vector<size_t>> compare_with_plan(const Plan& plan, const Encrypted&
     const Node& after = encrypted.document.node(other.node);
     plan.walk.aad(plan.document, leaf, planned);
     encrypted.walk.aad(encrypted.document, other, found);
-    if (leaf.is_comment != other.is_comment || leaf.branch != other.branch) return not_as_planned(plan, leaf, "the order differs");
+    if (leaf.is_comment != other.is_comment || leaf.branch != other.branch)
+      return not_as_planned(plan, leaf, "the order differs");
     if (planned != found) {
       if (!leaf.is_comment) return not_as_planned(plan, leaf, "a value stands at another path");
       if (plan.encrypt[i]) moved_comments.push_back(i);
     }
     if (plan.encrypt[i]) {
-      // In a block scalar the line feed behind the ciphertext belongs to the text; SOPS ignores what follows the bracket.
+      // In a block scalar the line feed behind the ciphertext belongs to the text; SOPS ignores what follows the
+      // bracket.
       const std::string_view read = after.text.substr(0, after.text.find_last_not_of('\n') + 1);
       if (read != plan.ciphertexts[i] || after.type != ScalarType::kString) {
         return not_as_planned(plan, leaf, "an encrypted value is read as something else");
@@ -297,7 +309,8 @@ Result<std::vector<size_t>> compare_with_plan(const Plan& plan, const Encrypted&
       return not_as_planned(plan, leaf, "a value in the clear is read as something else");
     }
     const bool matters = after.type != ScalarType::kNull && !after.text.empty();
-    if (matters && leaf.selected != other.selected) return not_as_planned(plan, leaf, "the rule selects other values in it");
+    if (matters && leaf.selected != other.selected)
+      return not_as_planned(plan, leaf, "the rule selects other values in it");
   }
   return moved_comments;
 }
@@ -340,7 +353,8 @@ Result<Encrypted> build_until_stable(Plan& plan, const Selector& selector, const
       .exit(ExitStatus::kCannotEncryptTree);
 }
 
-// --- 7: layout ------------------------------------------------------------------------------------------------------------
+// --- 7: layout
+// ------------------------------------------------------------------------------------------------------------
 
 size_t depth_of(const Document& document, NodeId id) {
   size_t depth = 0;
@@ -363,7 +377,8 @@ std::vector<Spelled> spell_leaves(const Plan& plan, const Encrypted& encrypted) 
       const Leaf& leaf = plan.walk.leaves[i];
       if (!plan.encrypt[i] || leaf.alias != kNoNode) continue;
       const Node& node = plan.document.node(leaf.node);
-      all[i].span = plan.format.spell(encrypted.document, encrypted.walk.leaves[i].node, {node.type, node.text}, leaf.is_comment, text);
+      all[i].span = plan.format.spell(encrypted.document, encrypted.walk.leaves[i].node, {node.type, node.text},
+                                      leaf.is_comment, text);
       all[i].as_author = text.view() == plan.document.slice(node.span);
       text.clear();
     }
@@ -389,7 +404,8 @@ std::vector<LayoutHint> describe(const Plan& plan, const Encrypted& encrypted, c
     const size_t depth = depth_of(encrypted.document, encrypted.walk.leaves[i].node);
     const size_t outer = depth_of(plan.document, leaf.alias);
     if (depth < outer) continue;  // the check on the whole text takes care of it
-    hints.push_back({.levels_up = static_cast<uint32_t>(depth - outer), .tag_b64 = fields->tag,
+    hints.push_back({.levels_up = static_cast<uint32_t>(depth - outer),
+                     .tag_b64 = fields->tag,
                      .original = plan.document.slice(plan.document.node(leaf.alias).span)});
   }
   return hints;
@@ -401,7 +417,8 @@ Result<bool> needs_no_layout(const Plan& plan, const Encrypted& encrypted, const
   EditList edits;
   for (size_t i = 0; i < spelled.size(); ++i) {
     const Leaf& leaf = plan.walk.leaves[i];
-    if (spelled[i].as_author) edits.add_borrowed(spelled[i].span, plan.document.slice(plan.document.node(leaf.node).span));
+    if (spelled[i].as_author)
+      edits.add_borrowed(spelled[i].span, plan.document.slice(plan.document.node(leaf.node).span));
   }
   EditList metadata = TRY(plan.format.remove_metadata(encrypted.document));
   edits.append(std::move(metadata));
@@ -414,7 +431,9 @@ Result<SecureBytes> decrypt_again(const Plan& plan, const Encrypted& encrypted, 
   std::vector<LeafValue> values(plan.walk.leaves.size());
   for (size_t i = 0; i < values.size(); ++i) {
     const Node& node = plan.document.node(plan.walk.leaves[i].node);
-    values[i] = {.value = {node.type, node.text}, .was_encrypted = plan.encrypt[i], .is_comment = plan.walk.leaves[i].is_comment};
+    values[i] = {.value = {node.type, node.text},
+                 .was_encrypted = plan.encrypt[i],
+                 .is_comment = plan.walk.leaves[i].is_comment};
   }
   bool hints_fit = true;
   SecureBytes text = TRY(render_plain(plan.format, encrypted.document, encrypted.walk, values, layout, hints_fit));
@@ -442,9 +461,11 @@ Result<SecureBytes> find_layout(const Plan& plan, const Encrypted& encrypted, st
       .exit(ExitStatus::kCannotEncryptTree);
 }
 
-// --- 8: metadata ----------------------------------------------------------------------------------------------------------
+// --- 8: metadata
+// ----------------------------------------------------------------------------------------------------------
 
-Result<std::string> encrypt_entry(const DataKey& key, std::string_view plaintext, std::string_view aad, Services& services) {
+Result<std::string> encrypt_entry(const DataKey& key, std::string_view plaintext, std::string_view aad,
+                                  Services& services) {
   ValueCipher cipher = TRY(ValueCipher::create(key));
   std::array<uint8_t, kNonceSize> nonce;
   services.random.fill(nonce);
@@ -501,7 +522,8 @@ Result<EncryptResult> encrypt_text(std::string_view text, const FormatType& form
                                    const MasterKeyList& keys, Services& services) {
   if (format.wraps) return encrypt_wrapped(text, format, options, keys, services);
 
-  const SelectionSettings selection = options.selection.count() == 0 ? SelectionSettings::standard() : options.selection;
+  const SelectionSettings selection =
+      options.selection.count() == 0 ? SelectionSettings::standard() : options.selection;
   const Selector selector = TRY(Selector::compile(selection, Selector::Strictness::kStrict));
 
   Plan plan = TRY(make_plan(text, format, selector, options));
@@ -509,7 +531,8 @@ Result<EncryptResult> encrypt_text(std::string_view text, const FormatType& form
   const DataKey key = DataKey::generate(services.random);
   Metadata metadata = new_metadata(options, selection, services);
   metadata.groups = TRY(wrap_data_key(key, keys, services));
-  metadata.mac = TRY(encrypt_entry(key, compute_mac(plan, options.mac_only_encrypted), metadata.lastmodified, services));
+  metadata.mac =
+      TRY(encrypt_entry(key, compute_mac(plan, options.mac_only_encrypted), metadata.lastmodified, services));
 
   TRY(encrypt_leaves(plan, key, services));
   TRY(renew_matching_comments(plan, selector, key, services));
@@ -520,7 +543,8 @@ Result<EncryptResult> encrypt_text(std::string_view text, const FormatType& form
   }
 
   SecureArena arena;
-  const EditList block = TRY(format.write_metadata(encrypted.document, metadata_tree(metadata, arena), first_branch_tree(metadata), options.style));
+  const EditList block = TRY(format.write_metadata(encrypted.document, metadata_tree(metadata, arena),
+                                                   first_branch_tree(metadata), options.style));
   EncryptResult result;
   result.text = TRY(block.apply(encrypted.text.expose_text()));
   result.warnings = plan.document.warnings;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Encrypting a plain file in place of its values (architecture.md 2). Nothing is written here: the result is a text that has been
-// scanned again as SOPS will scan it, and that is known to decrypt to the original byte for byte.
+// Encrypting a plain file in place of its values (architecture.md 2). Nothing is written here: the result is a text
+// that has been scanned again as SOPS will scan it, and that is known to decrypt to the original byte for byte.
 #pragma once
 
 #include <string>
@@ -19,9 +19,10 @@
 namespace sops {
 
 struct EncryptOptions {
-  SelectionSettings selection;      // as merged from flags and creation rule; empty means the default
+  SelectionSettings selection;  // as merged from flags and creation rule; empty means the default
   bool mac_only_encrypted = false;
-  bool allow_plaintext = false;     // --allow-plaintext: a rule may select nothing, an alias may show what its anchor hides
+  bool allow_plaintext =
+      false;  // --allow-plaintext: a rule may select nothing, an alias may show what its anchor hides
   EmitStyle style;
 };
 
@@ -37,9 +38,9 @@ struct EncryptResult {
 inline constexpr std::string_view kFileVersion = "3.13.3";
 
 /// Encrypts `text`.
-/// Errors: of format.scan (exit status 2 or as set); kUsage if it is encrypted already (203), if a rule selects nothing or an
-/// alias would show a secret (1, lifted by allow_plaintext), if a pattern does not compile (1) or several are set (8);
-/// kUnsupported for keys and numbers that SOPS refuses (23); errors of the master keys (1).
+/// Errors: of format.scan (exit status 2 or as set); kUsage if it is encrypted already (203), if a rule selects nothing
+/// or an alias would show a secret (1, lifted by allow_plaintext), if a pattern does not compile (1) or several are set
+/// (8); kUnsupported for keys and numbers that SOPS refuses (23); errors of the master keys (1).
 Result<EncryptResult> encrypt_text(std::string_view text, const FormatType& format, const EncryptOptions& options,
                                    const MasterKeyList& keys, Services& services);
 

@@ -27,7 +27,9 @@ std::vector<const KeyEntry*> in_order(const KeyGroup& group, const DecryptionOrd
   std::vector<const KeyEntry*> entries;
   for (const KeyEntry& entry : group) entries.push_back(&entry);
   std::stable_sort(entries.begin(), entries.end(), [&](const KeyEntry* a, const KeyEntry* b) {
-    const auto rank = [&](const KeyEntry* e) { return std::find(order.begin(), order.end(), e->source) - order.begin(); };
+    const auto rank = [&](const KeyEntry* e) {
+      return std::find(order.begin(), order.end(), e->source) - order.begin();
+    };
     return rank(a) < rank(b);
   });
   return entries;
@@ -52,9 +54,9 @@ std::string entry_name(const KeyEntry& entry) {
   return entry.source;
 }
 
-// The part of one group; `accept` decides whether a recovered secret is what it should be. If it accepts none, the first that
-// could be a data key at all is given back nevertheless: then not the keys but the file is damaged, and what is read next says how
-// (a changed MAC ends with 51, as in SOPS, and not with 128).
+// The part of one group; `accept` decides whether a recovered secret is what it should be. If it accepts none, the
+// first that could be a data key at all is given back nevertheless: then not the keys but the file is damaged, and what
+// is read next says how (a changed MAC ends with 51, as in SOPS, and not with 128).
 Result<SecureBytes> recover_part(const KeyGroup& group, const DecryptionOrder& order, Services& services,
                                  const std::function<Result<void>(const SecureBytes&)>& accept) {
   Error all;
@@ -98,10 +100,12 @@ Result<DataKey> recover_data_key(const Metadata& metadata, const DecryptionOrder
       return check(key);
     });
     if (secret) return DataKey::from_bytes(std::move(*secret));
-    return no_data_key(std::move(secret.error().causes), "no master key of this file could be used to recover the data key");
+    return no_data_key(std::move(secret.error().causes),
+                       "no master key of this file could be used to recover the data key");
   }
 
-  const size_t needed = metadata.shamir_threshold > 0 ? static_cast<size_t>(metadata.shamir_threshold) : metadata.groups.size();
+  const size_t needed =
+      metadata.shamir_threshold > 0 ? static_cast<size_t>(metadata.shamir_threshold) : metadata.groups.size();
   std::vector<SecureBytes> parts;
   for (const KeyGroup& group : metadata.groups) {
     auto part = recover_part(group, order, services, [](const SecureBytes&) -> Result<void> { return {}; });
@@ -113,8 +117,9 @@ Result<DataKey> recover_data_key(const Metadata& metadata, const DecryptionOrder
     }
   }
   if (parts.size() < needed) {
-    return no_data_key(std::move(causes), format("{} of {} key groups are needed to recover the data key, and {} could be used", needed,
-                                                 metadata.groups.size(), parts.size()));
+    return no_data_key(std::move(causes),
+                       format("{} of {} key groups are needed to recover the data key, and {} could be used", needed,
+                              metadata.groups.size(), parts.size()));
   }
   auto secret = or_exit(combine_shares(parts), ExitStatus::kNoDataKey);
   SecureBytes combined = TRY(in_context(std::move(secret), "putting the data key together"));
@@ -145,7 +150,8 @@ Result<std::vector<KeyGroup>> wrap_data_key(const DataKey& key,
   }
   if (!all.causes.empty()) {
     all.code = ErrorCode::kUnavailable;
-    all.message = format("the data key could not be encrypted with {} of {} master keys", all.causes.size(), keys.size());
+    all.message =
+        format("the data key could not be encrypted with {} of {} master keys", all.causes.size(), keys.size());
     return fail(std::move(all));
   }
   std::vector<KeyGroup> groups;

@@ -63,7 +63,8 @@ Result<int64_t> int_field(const Value& mapping, std::string_view name) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
   const bool whole = end == text.data() + text.size();
   // A float is cut off at its point.
-  if (error != std::errc() || !(whole || (field->type == ScalarType::kFloat && *end == '.'))) return wrong_kind(name, "number");
+  if (error != std::errc() || !(whole || (field->type == ScalarType::kFloat && *end == '.')))
+    return wrong_kind(name, "number");
   return value;
 }
 
@@ -85,7 +86,8 @@ Result<KeyEntry> parse_entry(const Value& item, std::string_view list) {
   if (item.kind != ValueKind::kMapping) return wrong_kind(list, "list of mappings");
   KeyEntry entry{.source = std::string(list)};
   for (const Value& field : item.children) {
-    if (field.kind == ValueKind::kComment || (field.kind == ValueKind::kScalar && field.type == ScalarType::kNull)) continue;
+    if (field.kind == ValueKind::kComment || (field.kind == ValueKind::kScalar && field.type == ScalarType::kNull))
+      continue;
     if (field.kind == ValueKind::kMapping) {
       std::map<std::string, std::string> nested;
       for (const Value& child : field.children) {
@@ -99,13 +101,15 @@ Result<KeyEntry> parse_entry(const Value& item, std::string_view list) {
   }
   const std::string_view created = field_text(entry.fields, "created_at");
   if (list != "age" && !parse_rfc3339(created)) {
-    return fail(ErrorCode::kMalformed, "created_at '{}' of a {} entry is no RFC 3339 time", escape_for_message(created, 40), list);
+    return fail(ErrorCode::kMalformed, "created_at '{}' of a {} entry is no RFC 3339 time",
+                escape_for_message(created, 40), list);
   }
   if (list == "hckms") {
     const std::string_view id = field_text(entry.fields, "key_id");
     const size_t colon = id.find(':');
     if (colon == std::string_view::npos || colon == 0 || colon + 1 == id.size()) {
-      return fail(ErrorCode::kMalformed, "key_id '{}' of a hckms entry is not of the form region:uuid", escape_for_message(id, 60));
+      return fail(ErrorCode::kMalformed, "key_id '{}' of a hckms entry is not of the form region:uuid",
+                  escape_for_message(id, 60));
     }
   }
   return entry;
@@ -152,7 +156,8 @@ Result<std::vector<KeyGroup>> parse_groups(const Value& tree) {
   }
   if (groups.empty()) {
     return fail(ErrorCode::kMalformed, "no keys found in file")
-        .hint("the sops block names no master key, so nobody can decrypt it; restore the block from an earlier version");
+        .hint(
+            "the sops block names no master key, so nobody can decrypt it; restore the block from an earlier version");
   }
   return groups;
 }
@@ -183,8 +188,9 @@ Result<Metadata> parse_metadata(const Value& tree) {
   selection.unencrypted_comment_regex = TRY(string_field(tree, "unencrypted_comment_regex"));
   selection.encrypted_comment_regex = TRY(string_field(tree, "encrypted_comment_regex"));
   if (selection.count() > 1) {
-    return fail(ErrorCode::kMalformed, "the metadata has more than one of encrypted_suffix, unencrypted_suffix, "
-                                       "encrypted_regex, unencrypted_regex, encrypted_comment_regex and unencrypted_comment_regex")
+    return fail(ErrorCode::kMalformed,
+                "the metadata has more than one of encrypted_suffix, unencrypted_suffix, "
+                "encrypted_regex, unencrypted_regex, encrypted_comment_regex and unencrypted_comment_regex")
         .hint("keep the one that was there when the file was encrypted");
   }
   if (selection.count() == 0) selection = SelectionSettings::standard();
@@ -226,7 +232,8 @@ Value entry_tree(const KeyEntry& entry) {
       tree.add(name, Value::string(*text));
     } else {
       Value nested = Value::mapping();
-      for (const auto& [key, value] : std::get<std::map<std::string, std::string>>(field)) nested.add(key, Value::string(value));
+      for (const auto& [key, value] : std::get<std::map<std::string, std::string>>(field))
+        nested.add(key, Value::string(value));
       tree.add(name, std::move(nested));
     }
   }
@@ -244,7 +251,8 @@ void add_lists(Value& tree, const KeyGroup& group) {
 }
 
 void sort_entries(Value& mapping) {
-  std::sort(mapping.children.begin(), mapping.children.end(), [](const Value& a, const Value& b) { return a.key < b.key; });
+  std::sort(mapping.children.begin(), mapping.children.end(),
+            [](const Value& a, const Value& b) { return a.key < b.key; });
 }
 
 void add_text(Value& tree, std::string_view name, std::string_view text) {

@@ -25,11 +25,11 @@ using KeyGroup = std::vector<KeyEntry>;
 struct Metadata {
   std::vector<KeyGroup> groups;
   int64_t shamir_threshold = 0;
-  std::string lastmodified;        // RFC 3339 as written
-  std::string mac;                 // a ciphertext; empty if the file has none
-  std::string layout;              // our extension, a ciphertext; empty if there is none (architecture.md 4)
+  std::string lastmodified;  // RFC 3339 as written
+  std::string mac;           // a ciphertext; empty if the file has none
+  std::string layout;        // our extension, a ciphertext; empty if there is none (architecture.md 4)
   std::string version;
-  SelectionSettings selection;     // as written, with the default applied if nothing is (format.md 3.1)
+  SelectionSettings selection;  // as written, with the default applied if nothing is (format.md 3.1)
   bool mac_only_encrypted = false;
 };
 
@@ -37,8 +37,8 @@ struct Metadata {
 std::span<const std::string_view> key_list_names();
 
 /// Reads the tree that a format found under `sops`.
-/// Errors: kMalformed (exit status 1): a field of the wrong kind, no key entry, a missing or bad lastmodified, more than one
-/// selection setting.
+/// Errors: kMalformed (exit status 1): a field of the wrong kind, no key entry, a missing or bad lastmodified, more
+/// than one selection setting.
 Result<Metadata> parse_metadata(const Value& tree);
 
 /// lastmodified as SOPS uses it for additional data: whole seconds, +00:00 as Z (format.md 4.7).

@@ -24,19 +24,25 @@ std::string parse(std::string_view block) {
     result += ";";
   }
   return result + format(" threshold {}; suffix {}; mac_only {}; {}", metadata->shamir_threshold,
-                         metadata->selection.unencrypted_suffix, metadata->mac_only_encrypted, normalized_lastmodified(*metadata));
+                         metadata->selection.unencrypted_suffix, metadata->mac_only_encrypted,
+                         normalized_lastmodified(*metadata));
 }
 
 constexpr std::string_view kTime = "\"lastmodified\":\"2025-03-23T10:20:30.5+00:00\"";
 
 // format.md 5.5, 9.19-9.23.
 TEST(Metadata, ReadsWhatSopsReads) {
-  EXPECT_EQ(parse(format("{{{},\"age\":[{{\"recipient\":\"r\",\"enc\":\"e\"}}],\"pgp\":[{{\"fp\":\"f\",\"created_at\":\"2025-01-01T00:00:00Z\"}}]}}", kTime)),
+  EXPECT_EQ(parse(format("{{{},\"age\":[{{\"recipient\":\"r\",\"enc\":\"e\"}}],\"pgp\":[{{\"fp\":\"f\",\"created_at\":"
+                         "\"2025-01-01T00:00:00Z\"}}]}}",
+                         kTime)),
             "1 groups; pgp age; threshold 0; suffix _unencrypted; mac_only false; 2025-03-23T10:20:30Z");
-  EXPECT_EQ(parse("{\"LastModified\":\"2025-03-23T10:20:30+02:00\",\"Age\":[{\"Recipient\":\"r\"}],\"shamir_threshold\":\"0x2\","
+  EXPECT_EQ(parse("{\"LastModified\":\"2025-03-23T10:20:30+02:00\",\"Age\":[{\"Recipient\":\"r\"}],\"shamir_"
+                  "threshold\":\"0x2\","
                   "\"mac_only_encrypted\":\"T\",\"unencrypted_suffix\":\"_x\"}"),
             "1 groups; age; threshold 2; suffix _x; mac_only true; 2025-03-23T10:20:30+02:00");
-  EXPECT_EQ(parse(format("{{{},\"kms\":null,\"key_groups\":[{{\"age\":[{{\"recipient\":\"r\"}}]}},{{\"age\":[]}}],\"shamir_threshold\":2.9}}", kTime)),
+  EXPECT_EQ(parse(format("{{{},\"kms\":null,\"key_groups\":[{{\"age\":[{{\"recipient\":\"r\"}}]}},{{\"age\":[]}}],"
+                         "\"shamir_threshold\":2.9}}",
+                         kTime)),
             "2 groups; age;; threshold 2; suffix _unencrypted; mac_only false; 2025-03-23T10:20:30Z");
   EXPECT_EQ(parse(format("{{{},\"age\":{{\"recipient\":\"r\"}}}}", kTime)),
             "1 groups; age; threshold 0; suffix _unencrypted; mac_only false; 2025-03-23T10:20:30Z");
@@ -47,9 +53,12 @@ TEST(Metadata, RefusesWhatSopsRefuses) {
   EXPECT_EQ(parse("{\"age\":[{\"recipient\":\"r\"}]}"), "lastmodified '' in the metadata is no RFC 3339 time");
   EXPECT_EQ(parse(format("{{{},\"age\":\"r\"}}", kTime)), "metadata field 'age' is no list");
   EXPECT_EQ(parse(format("{{{},\"age\":[\"r\"]}}", kTime)), "metadata field 'age' is no list of mappings");
-  EXPECT_EQ(parse(format("{{{},\"pgp\":[{{\"fp\":\"f\"}}]}}", kTime)), "created_at '' of a pgp entry is no RFC 3339 time");
-  EXPECT_EQ(parse(format("{{{},\"age\":[{{\"recipient\":\"r\"}}],\"mac\":[]}}", kTime)), "metadata field 'mac' is no text");
-  EXPECT_TRUE(parse(format("{{{},\"age\":[{{}}],\"encrypted_regex\":\"a\",\"encrypted_suffix\":\"b\"}}", kTime)).starts_with("the metadata has more than one"));
+  EXPECT_EQ(parse(format("{{{},\"pgp\":[{{\"fp\":\"f\"}}]}}", kTime)),
+            "created_at '' of a pgp entry is no RFC 3339 time");
+  EXPECT_EQ(parse(format("{{{},\"age\":[{{\"recipient\":\"r\"}}],\"mac\":[]}}", kTime)),
+            "metadata field 'mac' is no text");
+  EXPECT_TRUE(parse(format("{{{},\"age\":[{{}}],\"encrypted_regex\":\"a\",\"encrypted_suffix\":\"b\"}}", kTime))
+                  .starts_with("the metadata has more than one"));
   EXPECT_EQ(parse("[]"), "read: the sops entry is not an object");
 }
 
@@ -58,7 +67,8 @@ TEST(Metadata, ChecksTheVersionAsSops) {
   for (std::string_view good : {"3.13.3", "v3.0.0", "1.13", "1.x", "3.9.0-rc1", "4.0.0+x"}) {
     EXPECT_TRUE(check_version({.version = std::string(good)})) << good;
   }
-  for (std::string_view bad : {"", "3", "3.9", "3.9.0.1", "a.b.c", "03.1.1", "3..1"}) EXPECT_FALSE(check_version({.version = std::string(bad)})) << bad;
+  for (std::string_view bad : {"", "3", "3.9", "3.9.0.1", "a.b.c", "03.1.1", "3..1"})
+    EXPECT_FALSE(check_version({.version = std::string(bad)})) << bad;
 }
 
 // format.md 5.1-5.3: sorted by name, empty settings left out, layout apart.

@@ -69,8 +69,8 @@ std::optional<Rfc3339> parse_rfc3339(std::string_view text) {
 }
 
 std::string to_string(const Rfc3339& time, bool with_fraction) {
-  std::string text = format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", time.year, time.month, time.day, time.hour, time.minute,
-                            time.second);
+  std::string text = format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", time.year, time.month, time.day, time.hour,
+                            time.minute, time.second);
   if (with_fraction && time.nanosecond != 0) {
     text += format(".{:09}", time.nanosecond);
     while (text.ends_with('0')) text.pop_back();

@@ -18,7 +18,8 @@ struct Rfc3339 {
   int offset_minutes = 0;  // 0 is written Z
 };
 
-/// Strict RFC 3339 as Go's time.Parse reads it (format.md 2.13): two-digit fields, 'T', '.' or ',' fraction, 'Z' or ±hh:mm.
+/// Strict RFC 3339 as Go's time.Parse reads it (format.md 2.13): two-digit fields, 'T', '.' or ',' fraction, 'Z' or
+/// ±hh:mm.
 std::optional<Rfc3339> parse_rfc3339(std::string_view text);
 
 /// The time with as many fraction digits as needed, or none if `with_fraction` is false (format.md 2.10, 4.7).

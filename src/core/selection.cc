@@ -16,15 +16,17 @@ int SelectionSettings::count() const {
 
 namespace {
 
-constexpr std::array<std::string_view, 6> kNames = {"unencrypted_suffix", "encrypted_suffix",          "unencrypted_regex",
-                                                    "encrypted_regex",    "unencrypted_comment_regex", "encrypted_comment_regex"};
+constexpr std::array<std::string_view, 6> kNames = {"unencrypted_suffix",        "encrypted_suffix",
+                                                    "unencrypted_regex",         "encrypted_regex",
+                                                    "unencrypted_comment_regex", "encrypted_comment_regex"};
 
 }  // namespace
 
 Result<Selector> Selector::compile(const SelectionSettings& settings, Strictness strictness) {
   if (settings.count() > 1) {
-    return fail(ErrorCode::kUsage, "more than one of encrypted_suffix, unencrypted_suffix, encrypted_regex, "
-                                   "unencrypted_regex, encrypted_comment_regex and unencrypted_comment_regex is set")
+    return fail(ErrorCode::kUsage,
+                "more than one of encrypted_suffix, unencrypted_suffix, encrypted_regex, "
+                "unencrypted_regex, encrypted_comment_regex and unencrypted_comment_regex is set")
         .hint("keep one of them; a flag does not replace a setting of another kind in .sops.yaml")
         .exit(ExitStatus::kConflictingParameters);
   }
@@ -52,10 +54,13 @@ Result<Selector> Selector::compile(const SelectionSettings& settings, Strictness
 bool Selector::key_matches(std::string_view key) const {
   switch (kind_) {
     case Kind::kUnencryptedSuffix:
-    case Kind::kEncryptedSuffix: return !text_.empty() && key.ends_with(text_);
+    case Kind::kEncryptedSuffix:
+      return !text_.empty() && key.ends_with(text_);
     case Kind::kUnencryptedRegex:
-    case Kind::kEncryptedRegex: return pattern_ && pattern_->matches(key);
-    default: return false;
+    case Kind::kEncryptedRegex:
+      return pattern_ && pattern_->matches(key);
+    default:
+      return false;
   }
 }
 
@@ -66,11 +71,15 @@ bool Selector::comment_matches(std::string_view comment) const {
 bool Selector::selects(bool any_key_matched, bool any_comment_matched) const {
   switch (kind_) {
     case Kind::kUnencryptedSuffix:
-    case Kind::kUnencryptedRegex: return !any_key_matched;
+    case Kind::kUnencryptedRegex:
+      return !any_key_matched;
     case Kind::kEncryptedSuffix:
-    case Kind::kEncryptedRegex: return any_key_matched;
-    case Kind::kUnencryptedComment: return !any_comment_matched;
-    case Kind::kEncryptedComment: return any_comment_matched;
+    case Kind::kEncryptedRegex:
+      return any_key_matched;
+    case Kind::kUnencryptedComment:
+      return !any_comment_matched;
+    case Kind::kEncryptedComment:
+      return any_comment_matched;
   }
   return true;
 }

@@ -50,11 +50,18 @@ class Selector {
   std::string describe() const;
 
  private:
-  enum class Kind { kUnencryptedSuffix, kEncryptedSuffix, kUnencryptedRegex, kEncryptedRegex, kUnencryptedComment, kEncryptedComment };
+  enum class Kind {
+    kUnencryptedSuffix,
+    kEncryptedSuffix,
+    kUnencryptedRegex,
+    kEncryptedRegex,
+    kUnencryptedComment,
+    kEncryptedComment
+  };
   Selector(Kind kind, std::string text) : kind_(kind), text_(std::move(text)) {}
 
   Kind kind_;
-  std::string text_;               // the suffix, or the pattern as written
+  std::string text_;                // the suffix, or the pattern as written
   std::optional<Pattern> pattern_;  // unset for suffixes, and for a pattern that did not compile
 };
 

@@ -6,7 +6,9 @@
 namespace sops {
 namespace {
 
-Selector compile(const SelectionSettings& settings) { return *Selector::compile(settings, Selector::Strictness::kStrict); }
+Selector compile(const SelectionSettings& settings) {
+  return *Selector::compile(settings, Selector::Strictness::kStrict);
+}
 
 // format.md 3.3.
 TEST(Selector, DecidesByKeys) {
@@ -35,7 +37,8 @@ TEST(Selector, DecidesByComments) {
 }
 
 TEST(Selector, RefusesSeveralSettings) {
-  const auto selector = Selector::compile({.encrypted_suffix = "a", .encrypted_regex = "b"}, Selector::Strictness::kStrict);
+  const auto selector =
+      Selector::compile({.encrypted_suffix = "a", .encrypted_regex = "b"}, Selector::Strictness::kStrict);
   ASSERT_FALSE(selector);
   EXPECT_EQ(selector.error().exit_status, ExitStatus::kConflictingParameters);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Shamir's scheme byte by byte over GF(2^8) with the modulus x^8+x^4+x^3+x+1. The y values are secret, so multiplication
-// takes no branch and no table that depends on them (keyservice-shamir.md 8.7); x values are public.
+// Shamir's scheme byte by byte over GF(2^8) with the modulus x^8+x^4+x^3+x+1. The y values are secret, so
+// multiplication takes no branch and no table that depends on them (keyservice-shamir.md 8.7); x values are public.
 #include "core/shamir.h"
 
 namespace sops {
@@ -40,7 +40,8 @@ Result<SecureBytes> combine_shares(std::span<const SecureBytes> shares) {
   for (const SecureBytes& share : shares) {
     if (share.size() != length) return fail(ErrorCode::kMalformed, "the parts of the data key have different lengths");
     for (uint8_t other : x) {
-      if (other == share.expose().back()) return fail(ErrorCode::kMalformed, "two parts of the data key are the same part");
+      if (other == share.expose().back())
+        return fail(ErrorCode::kMalformed, "two parts of the data key are the same part");
     }
     x.push_back(share.expose().back());
   }

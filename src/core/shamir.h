@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Recovering a data key that several key groups share (keyservice-shamir.md 8). Splitting comes with the creation of groups.
+// Recovering a data key that several key groups share (keyservice-shamir.md 8). Splitting comes with the creation of
+// groups.
 #pragma once
 
 #include <span>

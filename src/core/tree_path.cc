@@ -9,14 +9,16 @@ namespace {
 
 Failure malformed(std::string_view component) {
   return fail(ErrorCode::kUsage, "malformed path component '{}'", escape_for_message(component))
-      .hint("a path looks like '[\"database\"][\"users\"][0]': keys in quotes, list positions as numbers, nothing in between")
+      .hint(
+          "a path looks like '[\"database\"][\"users\"][0]': keys in quotes, list positions as numbers, nothing in "
+          "between")
       .exit(ExitStatus::kBadTreePath);
 }
 
 }  // namespace
 
-// cli.md 5.1: cut at every '[', each non-empty piece ends with ']'; in a quoted piece the first and last characters go, and
-// nothing is escaped. [Q] `[]` and `["]` are malformed here.
+// cli.md 5.1: cut at every '[', each non-empty piece ends with ']'; in a quoted piece the first and last characters go,
+// and nothing is escaped. [Q] `[]` and `["]` are malformed here.
 Result<TreePath> parse_tree_path(std::string_view text) {
   TreePath path;
   for (std::string_view piece : split(text, '[')) {
@@ -66,7 +68,8 @@ Result<const Value*> find_value(const Value& root, const TreePath& path) {
         return fail(ErrorCode::kNotFound, "component [{}] is an integer, but the value above it is no list", index);
       }
       if (index < 0 || static_cast<uint64_t>(index) >= value->children.size()) {
-        return fail(ErrorCode::kNotFound, "component [{}] is out of bounds: the list has {} items", index, value->children.size());
+        return fail(ErrorCode::kNotFound, "component [{}] is out of bounds: the list has {} items", index,
+                    value->children.size());
       }
       value = &value->children[static_cast<size_t>(index)];
     }

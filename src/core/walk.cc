@@ -18,14 +18,14 @@ namespace {
 
 // A container that the walk is inside of.
 struct Level {
-  NodeId at;                      // next child
+  NodeId at;  // next child
   NodeId end;
   bool is_mapping;
-  uint32_t container;             // index of its path prefix
-  NodeId alias;                   // outermost alias on the way here
-  bool key_matched;               // a key at or above matched the rule
-  bool comments_above_matched;    // an active comment of an outer level matched
-  bool comment_matched = false;   // an active comment of this level matched (format.md 3.8)
+  uint32_t container;            // index of its path prefix
+  NodeId alias;                  // outermost alias on the way here
+  bool key_matched;              // a key at or above matched the rule
+  bool comments_above_matched;   // an active comment of an outer level matched
+  bool comment_matched = false;  // an active comment of this level matched (format.md 3.8)
 };
 
 class Walker {
@@ -46,8 +46,13 @@ class Walker {
   Result<void> walk_branch(const Branch& branch) {
     const uint32_t top = add_container("");
     levels_.clear();
-    enter(branch.root, Level{.at = 0, .end = 0, .is_mapping = true, .container = top, .alias = kNoNode,
-                             .key_matched = false, .comments_above_matched = false});
+    enter(branch.root, Level{.at = 0,
+                             .end = 0,
+                             .is_mapping = true,
+                             .container = top,
+                             .alias = kNoNode,
+                             .key_matched = false,
+                             .comments_above_matched = false});
     while (!levels_.empty()) {
       Level& level = levels_.back();
       if (level.at >= level.end) {
@@ -68,7 +73,8 @@ class Walker {
     if (node.kind == NodeKind::kComment) return visit_comment(id, node, level);
 
     if (level.is_mapping && node.has(kFlagKeyNotString)) {
-      return fail(ErrorCode::kUnsupported, "the key '{}' is not a string", escape_for_message(document_.slice(node.key_span), 60))
+      return fail(ErrorCode::kUnsupported, "the key '{}' is not a string",
+                  escape_for_message(document_.slice(node.key_span), 60))
           .hint("put the key in quotes: only string keys can be bound to their values")
           .at(position_at(document_.text, node.key_span.begin))
           .exit(refusal_status_);
@@ -86,12 +92,19 @@ class Walker {
     const Node& content = document_.node(target);
     if (content.is_container()) {
       if (levels_.size() > kMaxDepth) {
-        return fail(ErrorCode::kUnsupported, "nested deeper than {} levels", kMaxDepth).at(position_at(document_.text, node.span.begin));
+        return fail(ErrorCode::kUnsupported, "nested deeper than {} levels", kMaxDepth)
+            .at(position_at(document_.text, node.span.begin));
       }
-      const uint32_t container =
-          level.is_mapping ? add_container(result_.containers[level.container] + std::string(node.key) + ":") : level.container;
-      enter(target, Level{.at = 0, .end = 0, .is_mapping = true, .container = container, .alias = alias,
-                          .key_matched = key_matched, .comments_above_matched = comment_matched});
+      const uint32_t container = level.is_mapping
+                                     ? add_container(result_.containers[level.container] + std::string(node.key) + ":")
+                                     : level.container;
+      enter(target, Level{.at = 0,
+                          .end = 0,
+                          .is_mapping = true,
+                          .container = container,
+                          .alias = alias,
+                          .key_matched = key_matched,
+                          .comments_above_matched = comment_matched});
       return {};
     }
     if (content.type == ScalarType::kUnsigned) {
@@ -100,8 +113,12 @@ class Walker {
           .at(position_at(document_.text, content.span.begin))
           .exit(refusal_status_);
     }
-    return add_leaf({.node = target, .entry = level.is_mapping ? id : kNoNode, .alias = alias, .container = level.container,
-                     .branch = branch_, .selected = selector_.selects(key_matched, comment_matched)});
+    return add_leaf({.node = target,
+                     .entry = level.is_mapping ? id : kNoNode,
+                     .alias = alias,
+                     .container = level.container,
+                     .branch = branch_,
+                     .selected = selector_.selects(key_matched, comment_matched)});
   }
 
   Result<void> visit_comment(NodeId id, const Node& node, Level& level) {
@@ -110,8 +127,12 @@ class Walker {
     const bool matches = selector_.comment_matches(node.text);
     const bool judged = before || (matches && !selector_.skips_judged_comment());
     if (matches && !node.has(kFlagUnseen)) level.comment_matched = true;
-    return add_leaf({.node = id, .alias = level.alias, .container = level.container, .branch = branch_,
-                     .selected = selector_.selects(level.key_matched, judged), .is_comment = true});
+    return add_leaf({.node = id,
+                     .alias = level.alias,
+                     .container = level.container,
+                     .branch = branch_,
+                     .selected = selector_.selects(level.key_matched, judged),
+                     .is_comment = true});
   }
 
   void enter(NodeId container, Level level) {
@@ -168,7 +189,8 @@ std::string describe_place(const Document& document, const Walk& walk, const Lea
   path.pop_back();
   const std::string_view what = leaf.is_comment ? "comment" : "value";
   if (path.empty()) return std::string(what);
-  return leaf.is_comment ? format("comment in {}", escape_for_message(path)) : format("value {}", escape_for_message(path));
+  return leaf.is_comment ? format("comment in {}", escape_for_message(path))
+                         : format("value {}", escape_for_message(path));
 }
 
 }  // namespace sops

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// The walk over a document in SOPS's order: every leaf with its path and with the decision whether it is selected. Aliases are
-// expanded, metadata is left out (format.md 3.3, 3.8; yaml.md 3.1).
+// The walk over a document in SOPS's order: every leaf with its path and with the decision whether it is selected.
+// Aliases are expanded, metadata is left out (format.md 3.3, 3.8; yaml.md 3.1).
 #pragma once
 
 #include <string>
@@ -15,12 +15,12 @@ namespace sops {
 
 /// A scalar or comment on its way through the walk.
 struct Leaf {
-  NodeId node = kNoNode;         // the scalar or comment
-  NodeId entry = kNoNode;        // the node whose key names the leaf (the alias, if one stands there); kNoNode for items
-  NodeId alias = kNoNode;        // the outermost alias through which the leaf was reached
-  uint32_t container = 0;        // index into Walk::containers
+  NodeId node = kNoNode;   // the scalar or comment
+  NodeId entry = kNoNode;  // the node whose key names the leaf (the alias, if one stands there); kNoNode for items
+  NodeId alias = kNoNode;  // the outermost alias through which the leaf was reached
+  uint32_t container = 0;  // index into Walk::containers
   uint32_t branch = 0;
-  bool selected = false;         // by the rule; says nothing about nulls and empty texts
+  bool selected = false;  // by the rule; says nothing about nulls and empty texts
   bool is_comment = false;
 };
 
@@ -29,8 +29,8 @@ struct Walk {
   std::vector<Leaf> leaves;
   std::vector<std::string> containers;  // path prefixes: every key above, each followed by ':'
 
-  /// The leaf's path as additional authenticated data: keys joined and ended by ':'; ":" at the top (format.md 2.4, 2.5).
-  /// Replaces the content of `out`.
+  /// The leaf's path as additional authenticated data: keys joined and ended by ':'; ":" at the top
+  /// (format.md 2.4, 2.5). Replaces the content of `out`.
   void aad(const Document& document, const Leaf& leaf, std::string& out) const;
 };
 

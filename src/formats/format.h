@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// What core and cli know of a file format. A format is a folder below src/formats plus one line in formats.def; it exports
-// one `const FormatType type`. It finds the places of a text (scan), spells a value for a place (spell, place), and builds
-// text where none exists (metadata, emit). It knows nothing of keys or ciphers. All functions are pure.
+// What core and cli know of a file format. A format is a folder below src/formats plus one line in formats.def; it
+// exports one `const FormatType type`. It finds the places of a text (scan), spells a value for a place (spell, place),
+// and builds text where none exists (metadata, emit). It knows nothing of keys or ciphers. All functions are pure.
 //
-//   encrypt:  scan(plain) → reserve_metadata → scan → [core: place(ciphertext) for each leaf] → write_metadata → scan → compare
-//   decrypt:  scan(encrypted) → [core: spell(value) for each leaf] → remove_metadata
+//   encrypt:  scan(plain) → reserve_metadata → scan → [core: place(ciphertext) for each leaf] → write_metadata → scan →
+//   compare decrypt:  scan(encrypted) → [core: spell(value) for each leaf] → remove_metadata
 #pragma once
 
 #include <optional>
@@ -39,15 +39,16 @@ struct TypedText {
 
 /// Everything the rest of the program needs to know of one format.
 struct FormatType {
-  std::string_view id;                            // name for --input-type: "yaml"
-  std::string_view summary;                       // one line for help
-  std::span<const std::string_view> suffixes;     // path endings, ".yaml"
-  bool selects_values = true;                     // false for binary: selection settings do not apply (format.md 3.2)
-  bool wraps = false;                             // true for binary: the encrypted form is another text (JSON) around the
-                                                  // one value that is the whole plain file; see wrap() at the end
+  std::string_view id;                         // name for --input-type: "yaml"
+  std::string_view summary;                    // one line for help
+  std::span<const std::string_view> suffixes;  // path endings, ".yaml"
+  bool selects_values = true;                  // false for binary: selection settings do not apply (format.md 3.2)
+  bool wraps = false;                          // true for binary: the encrypted form is another text (JSON) around the
+                                               // one value that is the whole plain file; see wrap() at the end
 
   /// Scans plain text. Positions in errors are those of `text`.
-  /// Errors: kMalformed with position; kUnsupported beyond a limit. The exit status is set where SOPS's is not 2 (92, 23, 203).
+  /// Errors: kMalformed with position; kUnsupported beyond a limit. The exit status is set where SOPS's is not 2 (92,
+  /// 23, 203).
   Result<Document> (*scan)(std::string_view text, ScanMode mode) = nullptr;
 
   /// The metadata of a scanned encrypted file as a nested tree (format.md 5.1), whatever form it has in the text.
@@ -59,8 +60,8 @@ struct FormatType {
   /// Errors: kUnsupported if the document has no place for one.
   Result<EditList> (*reserve_metadata)(const Document& document, const EmitStyle& style) = nullptr;
 
-  /// Edits that replace the metadata entry of every branch by `metadata`; entries of `first_only` go to the first branch
-  /// only. The entry keeps its place and its indentation.
+  /// Edits that replace the metadata entry of every branch by `metadata`; entries of `first_only` go to the first
+  /// branch only. The entry keeps its place and its indentation.
   Result<EditList> (*write_metadata)(const Document& document, const Value& metadata, const Value& first_only,
                                      const EmitStyle& style) = nullptr;
 
@@ -68,25 +69,26 @@ struct FormatType {
   /// made they give back the original text, except for what empty_root says.
   Result<EditList> (*remove_metadata)(const Document& document) = nullptr;
 
-  /// Appends the text that makes SOPS read the string `ciphertext` at a leaf (in-place.md 1), also for comments. Returns the
-  /// span it replaces, usually node(id).span.
+  /// Appends the text that makes SOPS read the string `ciphertext` at a leaf (in-place.md 1), also for comments.
+  /// Returns the span it replaces, usually node(id).span.
   Span (*place)(const Document& document, NodeId id, std::string_view ciphertext, SecureBuffer& out) = nullptr;
 
-  /// Appends the text that makes a leaf of an *encrypted* document scan as `value`, and returns the span it replaces: in the author's quotes
-  /// where they can hold it, else in SOPS's spelling (format.md 6.1.16). A comment gets its text; an encrypted comment that
-  /// stands as a list item (format.md 4.8) becomes a comment.
-  /// Appends nothing for a value that the format has no text for (infinity in JSON): core fails with exit status 4 then.
-  Span (*spell)(const Document& document, NodeId id, const TypedText& value, bool is_comment, SecureBuffer& out) = nullptr;
+  /// Appends the text that makes a leaf of an *encrypted* document scan as `value`, and returns the span it replaces:
+  /// in the author's quotes where they can hold it, else in SOPS's spelling (format.md 6.1.16). A comment gets its
+  /// text; an encrypted comment that stands as a list item (format.md 4.8) becomes a comment. Appends nothing for a
+  /// value that the format has no text for (infinity in JSON): core fails with exit status 4 then.
+  Span (*spell)(const Document& document, NodeId id, const TypedText& value, bool is_comment,
+                SecureBuffer& out) = nullptr;
 
-  /// Edits that replace an alias by the content it stands for (in-place.md 2), `ciphertexts` one for each leaf (scalars and
-  /// comments) of the expanded subtree in walk order; an empty one keeps that leaf as it is.
-  /// Null for formats without aliases.
+  /// Edits that replace an alias by the content it stands for (in-place.md 2), `ciphertexts` one for each leaf (scalars
+  /// and comments) of the expanded subtree in walk order; an empty one keeps that leaf as it is. Null for formats
+  /// without aliases.
   Result<EditList> (*expand_alias)(const Document& document, NodeId id,
                                    std::span<const std::string_view> ciphertexts) = nullptr;
 
-  /// Only for formats with `wraps`: the whole encrypted file around the ciphertext of the plain file ("" for an empty one).
-  /// Such a format has scan(kEncrypted), read_metadata, write_metadata, wrap and emit, and none of the others. To decrypt it,
-  /// core takes the plaintext of the root entry `data` as the whole file.
+  /// Only for formats with `wraps`: the whole encrypted file around the ciphertext of the plain file ("" for an empty
+  /// one). Such a format has scan(kEncrypted), read_metadata, write_metadata, wrap and emit, and none of the others. To
+  /// decrypt it, core takes the plaintext of the root entry `data` as the whole file.
   Result<SecureBytes> (*wrap)(std::string_view ciphertext, const Value& metadata, const EmitStyle& style) = nullptr;
 
   /// A whole file (a mapping, comments included) in SOPS's style: format.md 6, yaml.md 5. Errors: kUnsupported if the
@@ -96,15 +98,16 @@ struct FormatType {
   /// A single value that is neither string nor mapping, as --extract prints it (format.md 6, "emit value").
   Result<SecureBytes> (*emit_value)(const Value& value, const EmitStyle& style) = nullptr;
 
-  /// Of a branch whose root has no entries: the piece of the text that remove_metadata cannot give back, because it writes
-  /// `{}` there (`null`, `---` with nothing). nullopt for every other branch. Outside this piece the original text and the
-  /// decrypted text are equal: so core keeps plain.slice(*empty_root(plain, b)) as a hint where it is not what decryption
-  /// gives, and puts it back at empty_root(decrypted, b). Null for formats that need no such thing.
+  /// Of a branch whose root has no entries: the piece of the text that remove_metadata cannot give back, because it
+  /// writes
+  /// `{}` there (`null`, `---` with nothing). nullopt for every other branch. Outside this piece the original text and
+  /// the decrypted text are equal: so core keeps plain.slice(*empty_root(plain, b)) as a hint where it is not what
+  /// decryption gives, and puts it back at empty_root(decrypted, b). Null for formats that need no such thing.
   std::optional<Span> (*empty_root)(const Document& document, size_t branch) = nullptr;
 
-  /// For formats that may be stored in another encoding than UTF-8 (YAML: UTF-16 with byte-order mark). decode_text gives the
-  /// text in UTF-8 without mark, nullopt if `raw` is UTF-8 already; errors: kMalformed. encode_text puts `text` into the
-  /// encoding of `like`, which decode_text has decoded. Null for formats without.
+  /// For formats that may be stored in another encoding than UTF-8 (YAML: UTF-16 with byte-order mark). decode_text
+  /// gives the text in UTF-8 without mark, nullopt if `raw` is UTF-8 already; errors: kMalformed. encode_text puts
+  /// `text` into the encoding of `like`, which decode_text has decoded. Null for formats without.
   Result<std::optional<SecureBytes>> (*decode_text)(std::string_view raw) = nullptr;
   SecureBytes (*encode_text)(std::string_view text, std::string_view like) = nullptr;
 };

@@ -5,8 +5,8 @@
 
 namespace sops {
 
-#define FORMAT(name)           \
-  namespace name {             \
+#define FORMAT(name)            \
+  namespace name {              \
   extern const FormatType type; \
   }
 #include "formats/formats.def"

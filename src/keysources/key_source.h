@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// What core, config and cli know of a key source (age, pgp, aws_kms …). A key source is a folder below src/keysources plus one
-// line in key_sources.def; it exports one `const KeySourceType type`. Flags, environment variables, .sops.yaml fields and
-// metadata fields come from that record.
+// What core, config and cli know of a key source (age, pgp, aws_kms …). A key source is a folder below src/keysources
+// plus one line in key_sources.def; it exports one `const KeySourceType type`. Flags, environment variables, .sops.yaml
+// fields and metadata fields come from that record.
 #pragma once
 
 #include <map>
@@ -19,8 +19,8 @@
 
 namespace sops {
 
-/// The fields of one key entry in a file's metadata, as text: {"recipient": "age1…", "enc": "-----BEGIN…"}. A nested map (the
-/// context of KMS) has entries "context" → map. Ordered by name, as SOPS writes them.
+/// The fields of one key entry in a file's metadata, as text: {"recipient": "age1…", "enc": "-----BEGIN…"}. A nested
+/// map (the context of KMS) has entries "context" → map. Ordered by name, as SOPS writes them.
 using FieldValue = std::variant<std::string, std::map<std::string, std::string>>;
 using FieldMap = std::map<std::string, FieldValue>;
 
@@ -32,14 +32,14 @@ class MasterKey {
  public:
   virtual ~MasterKey() = default;
 
-  /// Encrypts `secret` (the 32-byte data key, or a 33-byte Shamir share) to this master key. Returns the complete metadata
-  /// entry, `enc` included.
-  /// Errors: kMalformed (the key itself is no key), kDenied, kUnavailable, kUnsupported.
+  /// Encrypts `secret` (the 32-byte data key, or a 33-byte Shamir share) to this master key. Returns the complete
+  /// metadata entry, `enc` included. Errors: kMalformed (the key itself is no key), kDenied, kUnavailable,
+  /// kUnsupported.
   virtual Result<FieldMap> wrap(const SecureBytes& secret, Services& services) const = 0;
 
   /// Recovers what wrap() was given from the entry `wrapped` of a file.
-  /// Errors: kNotMine if no identity of this machine fits (expected, reported in sum only); kDenied, kUnavailable, kMalformed,
-  /// kAuthFailed, kUnsupported. The caller goes on to the next key in any case.
+  /// Errors: kNotMine if no identity of this machine fits (expected, reported in sum only); kDenied, kUnavailable,
+  /// kMalformed, kAuthFailed, kUnsupported. The caller goes on to the next key in any case.
   virtual Result<SecureBytes> unwrap(const FieldMap& wrapped, Services& services) const = 0;
 
   /// SOPS's KEY_ID (cli.md 3.7): the name in reports and differences, and the identity by which keys are equal.

@@ -5,9 +5,9 @@
 
 namespace sops {
 
-#define KEY_SOURCE(name)            \
-  namespace name {                  \
-  extern const KeySourceType type;   \
+#define KEY_SOURCE(name)           \
+  namespace name {                 \
+  extern const KeySourceType type; \
   }
 #include "keysources/key_sources.def"
 #undef KEY_SOURCE

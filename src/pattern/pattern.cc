@@ -17,8 +17,8 @@ Pattern::~Pattern() = default;
 
 namespace {
 
-// Go writes a named group (?<n>…) since 1.22; the distribution's RE2 knows (?P<n>…) only. Returns the expression in RE2's
-// spelling. Escapes and character classes are passed over: a literal "(?<" can stand there.
+// Go writes a named group (?<n>…) since 1.22; the distribution's RE2 knows (?P<n>…) only. Returns the expression in
+// RE2's spelling. Escapes and character classes are passed over: a literal "(?<" can stand there.
 Result<std::string> to_re2(std::string_view expression) {
   std::string out;
   bool in_class = false;

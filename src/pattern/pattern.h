@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Patterns that users write: selection rules, path_regex. RE2 with the differences between Go's engine and the distribution's
-// older library evened out (architecture.md 6). The only folder that includes RE2. const members are thread safe.
+// Patterns that users write: selection rules, path_regex. RE2 with the differences between Go's engine and the
+// distribution's older library evened out (architecture.md 6). The only folder that includes RE2. const members are
+// thread safe.
 #pragma once
 
 #include <memory>

@@ -21,7 +21,11 @@ TEST(Pattern, SearchesUnanchoredWithGoSyntax) {
   EXPECT_TRUE(matches("\\pL+", "ключ"));
 }
 
-TEST(Pattern, SeesBadUtf8AsReplacementCharacters) { EXPECT_TRUE(matches("^a\uFFFDb$", "a\xff" "b")); }
+TEST(Pattern, SeesBadUtf8AsReplacementCharacters) {
+  EXPECT_TRUE(matches("^a\uFFFDb$",
+                      "a\xff"
+                      "b"));
+}
 
 TEST(Pattern, RefusesWhatGoRefuses) {
   for (const char* bad : {"(", "[ ]\\K(?<!\\d )(?=", "a(?=b)", "\\C", "a{1001}", "(?<n"}) {

@@ -27,8 +27,12 @@ Value make_value(const Node& node, std::string_view key) {
   Value value;
   value.key = key;
   switch (node.kind) {
-    case NodeKind::kMapping: value.kind = ValueKind::kMapping; break;
-    case NodeKind::kSequence: value.kind = ValueKind::kSequence; break;
+    case NodeKind::kMapping:
+      value.kind = ValueKind::kMapping;
+      break;
+    case NodeKind::kSequence:
+      value.kind = ValueKind::kSequence;
+      break;
     case NodeKind::kComment:
       value.kind = ValueKind::kComment;
       value.text = node.text;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// Value: a small tree that belongs to no text: metadata, configuration, a value given to `set`. Also the input of emitting.
+// Value: a small tree that belongs to no text: metadata, configuration, a value given to `set`. Also the input of
+// emitting.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,8 @@ namespace sops {
 /// What a Value is. kComment stands among the children of a container, in SOPS's order.
 enum class ValueKind : uint8_t { kScalar, kMapping, kSequence, kComment };
 
-/// A tree of borrowed texts. Whoever makes it keeps the storage (an arena, a Metadata) alive. Depth is at most kMaxDepth.
+/// A tree of borrowed texts. Whoever makes it keeps the storage (an arena, a Metadata) alive. Depth is at most
+/// kMaxDepth.
 struct Value {
   ValueKind kind = ValueKind::kScalar;
   ScalarType type = ScalarType::kString;

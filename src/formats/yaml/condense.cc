@@ -20,7 +20,8 @@ constexpr auto kIsBase64 = [] {
   return is;
 }();
 
-// Position of ",type:" behind the base64 of data, iv and tag that begins at `at`; npos if the text does not look like that.
+// Position of ",type:" behind the base64 of data, iv and tag that begins at `at`; npos if the text does not look like
+// that.
 size_t fields_end(std::string_view text, size_t at) {
   for (std::string_view separator : {",iv:", ",tag:", ",type:"}) {
     while (at < text.size() && kIsBase64[static_cast<uint8_t>(text[at])]) ++at;

@@ -110,7 +110,11 @@ bool has_slash_escape(std::string_view source) {
 class Parser {
  public:
   Parser(std::string_view text, ScanMode mode, const CondensedText* condensed, Document& document)
-      : text_(text), mode_(mode), document_(document), nodes_(document.nodes), tokens_(text, document.arena, condensed) {
+      : text_(text),
+        mode_(mode),
+        document_(document),
+        nodes_(document.nodes),
+        tokens_(text, document.arena, condensed) {
     nodes_.reserve(std::min<size_t>(text.size() / 32, size_t{1} << 18) + 8);
   }
 
@@ -258,7 +262,8 @@ Result<void> Parser::run() {
 
 // `%` lines before a document; they are forgotten at its end (yaml.md 4.4 m).
 Result<void> Parser::parse_directives() {
-  while (is_directive(TRY(peek()))) {
+  TokenType type = TRY(peek());
+  while (is_directive(type)) {
     const Token& token = tokens_.front();
     if (token.type == TokenType::kVersionDirective) {
       if (version_seen_) return malformed(token.span.begin, "second %YAML directive for one document");
@@ -272,6 +277,7 @@ Result<void> Parser::parse_directives() {
       return malformed(token.span.begin, "second %TAG directive for one handle");
     }
     consume();
+    type = TRY(peek());
   }
   return {};
 }
@@ -293,7 +299,8 @@ Result<void> Parser::parse_document(bool is_first, bool& more) {
   uint32_t text_begin = is_first && text_.starts_with("\xEF\xBB\xBF") ? 3 : last_end_;
   if (is_explicit) {
     TRY(parse_directives());
-    if (TRY(peek()) != TokenType::kDocumentStart) {
+    const TokenType start = TRY(peek());
+    if (start != TokenType::kDocumentStart) {
       return malformed(tokens_.front().span.begin, "expected '---' before the next document");
     }
     consume();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 #include "formats/yaml/token_stream.h"
 
-#include <signal.h>
-
 #include <utility>
+
+#include "base/parallel.h"
 
 namespace sops::yaml {
 namespace {
@@ -17,13 +17,7 @@ constexpr size_t kBatchesAhead = 8;
 TokenStream::TokenStream(std::string_view whole, uint32_t base, SecureArena& arena, const CondensedText* condensed)
     : arena_(arena), reader_(whole, base, own_arena_, condensed) {
   if (whole.size() < kThreadFrom || std::thread::hardware_concurrency() < 2) return;
-  // The thread starts with every signal blocked, so that signals reach the one that knows what to do with them.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, &before);
-  thread_.emplace([this] { produce(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_.emplace(start_thread([this] { produce(); }));
 }
 
 TokenStream::~TokenStream() {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// The tokens of a text, read ahead by a second thread if the text is long: libyaml needs more than half the time of a scan, and
-// what is made of its tokens the rest, so the two run side by side (docs/decisions/0003). The sequence of tokens does not depend on it.
+// The tokens of a text, read ahead by a second thread if the text is long: libyaml needs more than half the time of a
+// scan, and what is made of its tokens the rest, so the two run side by side (docs/decisions/0003). The sequence of
+// tokens does not depend on it.
 #pragma once
 
 #include <condition_variable>
@@ -27,7 +28,8 @@ class TokenStream {
   TokenStream& operator=(const TokenStream&) = delete;
   ~TokenStream();
 
-  /// The next token. REQUIRES: the last one was not kStreamEnd, and no call has failed. Errors: those of TokenReader::next.
+  /// The next token. REQUIRES: the last one was not kStreamEnd, and no call has failed. Errors: those of
+  /// TokenReader::next.
   Result<void> next(Token& token);
 
  private:

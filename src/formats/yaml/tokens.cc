@@ -7,7 +7,6 @@
 #include <array>
 #include <cstring>
 
-
 namespace sops::yaml {
 namespace {
 
@@ -88,7 +87,8 @@ TokenReader::TokenReader(std::string_view whole, uint32_t base, SecureArena& are
       arena_(arena) {
   is_ascii_ = std::ranges::all_of(source_, [](char c) { return static_cast<uint8_t>(c) < 0x80; });
   yaml_parser_set_encoding(&parser_->parser, YAML_UTF8_ENCODING);
-  yaml_parser_set_input_string(&parser_->parser, reinterpret_cast<const unsigned char*>(source_.data()), source_.size());
+  yaml_parser_set_input_string(&parser_->parser, reinterpret_cast<const unsigned char*>(source_.data()),
+                               source_.size());
 }
 
 TokenReader::~TokenReader() = default;
@@ -121,16 +121,18 @@ uint32_t TokenReader::byte_of(size_t character) {
   return base_ + short_byte + removed_before(short_byte);
 }
 
-// Characters that are missing on the line of a token before it. `begin` is the position in source_ that was asked for last.
+// Characters that are missing on the line of a token before it. `begin` is the position in source_ that was asked for
+// last.
 uint32_t TokenReader::removed_on_line(uint32_t begin) {
   const size_t line = source_.substr(0, begin).find_last_of("\r\n") + 1;  // npos + 1 is the start
-  size_t first = cut_;  // the first cut on this line
+  size_t first = cut_;                                                    // the first cut on this line
   while (first > 0 && (*cuts_)[first - 1].at > line) --first;
   if (first == cut_) return 0;
   return (*cuts_)[cut_ - 1].removed - (first == 0 ? 0 : (*cuts_)[first - 1].removed);
 }
 
-// The text of a scalar in which something is missing: the slice that libyaml's value is a verbatim copy of. False if it is none.
+// The text of a scalar in which something is missing: the slice that libyaml's value is a verbatim copy of. False if it
+// is none.
 bool TokenReader::find_scalar(std::string_view value, uint32_t short_begin, uint32_t short_end, Token& token) {
   const std::string_view body = value.substr(0, value.find_last_not_of('\n') + 1);
   const size_t at = source_.substr(short_begin, short_end - short_begin).find(body);

@@ -56,8 +56,8 @@ struct Token {
 class TokenReader {
  public:
   /// `text` is UTF-8, without byte-order mark in front; `base` is added to all positions. Decoded scalars that are no
-  /// slice of the text go to `arena`. `condensed`, if not null, stands in for the text without its first `base` bytes. All
-  /// must outlive the reader and its tokens.
+  /// slice of the text go to `arena`. `condensed`, if not null, stands in for the text without its first `base` bytes.
+  /// All must outlive the reader and its tokens.
   TokenReader(std::string_view whole, uint32_t base, SecureArena& arena, const CondensedText* condensed);
   TokenReader(const TokenReader&) = delete;
   TokenReader& operator=(const TokenReader&) = delete;
@@ -81,15 +81,15 @@ class TokenReader {
   std::unique_ptr<Parser> parser_;
   std::string_view whole_;
   uint32_t base_;
-  std::string_view source_;               // what libyaml reads
-  const std::vector<Cut>* cuts_ = nullptr;  // between source_ and the text; null if they are the same
-  size_t cut_ = 0;                        // cuts before the last position asked for
+  std::string_view source_;                   // what libyaml reads
+  const std::vector<Cut>* cuts_ = nullptr;    // between source_ and the text; null if they are the same
+  size_t cut_ = 0;                            // cuts before the last position asked for
   size_t cut_line_ = std::string_view::npos;  // libyaml's number of the line on which the last token with a cut ends
-  std::vector<uint32_t> key_begins_;      // of the implicit key that is open in each flow collection, kNoKey if none
+  std::vector<uint32_t> key_begins_;  // of the implicit key that is open in each flow collection, kNoKey if none
   SecureArena& arena_;
   bool is_ascii_;
   size_t character_ = 0;  // characters before byte_
-  size_t byte_ = 0;  // of source_
+  size_t byte_ = 0;       // of source_
   uint64_t flow_depth_ = 0;
   uint64_t block_depth_ = 0;
   uint64_t work_ = 0;  // tokens times flow depth

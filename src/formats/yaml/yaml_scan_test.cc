@@ -809,5 +809,46 @@ TEST(YamlScan, SaysWhereAndNeverShowsValues) {
   EXPECT_EQ(error_of("a: é\nb: 'é' c\n").substr(0, 6), "line 2");
 }
 
+// docs/decisions/0003: the condensed form changes nothing. The other side of the comparison is kPlain, which never
+// condenses.
+TEST(YamlCondensed, GivesTheTreeOfTheTextItself) {
+  const std::string enc(
+      "ENC[AES256_GCM,data:oYyioYyioYyi,iv:MyIDYbT718JRr11QtBkcj3Dwm4k1aCGZBVeZf0EyV8o=,tag:t5z2Z023Up0kxwCgw1gNxg==,"
+      "type:str]");
+  std::string text;
+  for (int i = 0; i < 600; ++i) {
+    text += format("key{}: {}\n", i, enc);
+    text += format("ü{}: \"{}\" # é {}\n", i, enc, enc);
+    text += format("flow{}: [\"{}\", 'x', \"{}\", # {}\n  {{a: '{}', b: 1}}, y] # end\n", i, enc, enc, enc, enc);
+    text += format("lit{}: |\n  {}\nfold{}: >-\n   {}\n# own\n", i, enc, i, enc);
+    text += format("list{}:\n  - {}\n  # c\n  - k: {}\n    # in\n# out\n", i, enc, enc);
+    text += format("tail{}: {} rest ]\n", i, enc);
+    text += format("'{}{}': 1\n", enc, i);
+  }
+  const auto with = scan(text, ScanMode::kEncrypted);
+  ASSERT_TRUE(with.has_value());
+  const auto without = scan(text, ScanMode::kPlain);
+  ASSERT_TRUE(without.has_value());
+  ASSERT_EQ(with->nodes.size(), without->nodes.size());
+  for (NodeId id = 0; id < with->nodes.size(); ++id) {
+    const Node& a = with->node(id);
+    const Node& b = without->node(id);
+    ASSERT_TRUE(a.kind == b.kind && a.type == b.type && a.style == b.style && a.flags == b.flags && a.next == b.next &&
+                a.parent == b.parent && a.span == b.span && a.content == b.content && a.key_span == b.key_span &&
+                a.key == b.key && a.text == b.text)
+        << id << " '" << with->slice(a.span) << "' '" << without->slice(b.span) << "'";
+  }
+}
+
+// A key that is too long for libyaml stays too long when it is condensed.
+TEST(YamlCondensed, KeepsTheLimitOfImplicitKeys) {
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += format("k{}: ENC[AES256_GCM,data:oYyi,iv:MyID,tag:t5z2,type:str]\n", i);
+  const std::string key = "ENC[AES256_GCM,data:" + std::string(1100, 'a') + ",iv:MyID,tag:t5z2,type:str]";
+  EXPECT_FALSE(scan(text + "'" + key + "': 1\n", ScanMode::kEncrypted).has_value());
+  EXPECT_FALSE(scan(text + "'" + key + "': 1\n", ScanMode::kPlain).has_value());
+  EXPECT_TRUE(scan(text + "? '" + key + "'\n: 1\n", ScanMode::kEncrypted).has_value());
+}
+
 }  // namespace
 }  // namespace sops::yaml
