@@ -170,7 +170,7 @@ struct Search {
   explicit Search(std::string cwd) : files(cwd) { fake.environment.folder = std::move(cwd); }
 
   std::string find(const ConfigQuery& query) {
-    Services services{files, fake.clock, fake.random, fake.environment, fake.processes, fake.terminal};
+    Services services{files, fake.clock, fake.random, fake.environment, fake.processes, fake.terminal, fake.commands};
     warnings.clear();
     Result<std::optional<Config>> found = load_config(query, services, warnings);
     if (!found) return "error: " + to_string(found.error());

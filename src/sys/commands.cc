@@ -36,12 +36,13 @@ constexpr long kSetGroups = SYS_setgroups32, kSetResGid = SYS_setresgid32, kSetR
 constexpr long kSetGroups = SYS_setgroups, kSetResGid = SYS_setresgid, kSetResUid = SYS_setresuid;
 #endif
 
-// What would end or disturb us and what a program can handle. Not: errors of the program itself (SIGSEGV …), job control, which the
-// terminal does with both of us, SIGCHLD, and what was ignored when we were started (nohup).
+// What would end or disturb us and what a program can handle. Not: errors of the program itself (SIGSEGV …), job
+// control, which the terminal does with both of us, SIGCHLD, and what was ignored when we were started (nohup).
 sigset_t signals_to_pass_on() {
   sigset_t set;
   sigfillset(&set);
-  for (int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGPIPE, SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT}) {
+  for (int signal :
+       {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGPIPE, SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT}) {
     sigdelset(&set, signal);
   }
   for (int signal = 1; signal < NSIG; ++signal) {
@@ -84,7 +85,7 @@ StartFailure become(const StartPlan& plan) {
       return {.was_user = true, .error = errno};
     }
   }
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = SIG_DFL;
   for (int signal = 1; signal < NSIG; ++signal) sigaction(signal, &action, nullptr);
   sigset_t none;
@@ -139,7 +140,8 @@ class EnvironmentBlock {
 
 Failure start_failure(const StartFailure& why, const CommandOptions& options, const std::string& program) {
   if (why.was_user) {
-    return fail(ErrorCode::kDenied, "cannot become the user {}: {}", escape_for_message(options.user->name), error_text(why.error))
+    return fail(ErrorCode::kDenied, "cannot become the user {}: {}", escape_for_message(options.user->name),
+                error_text(why.error))
         .hint("only root can run commands as somebody else");
   }
   const std::string shown = escape_for_message(program, 4096);
@@ -162,14 +164,16 @@ class RealCommands final : public Commands {
     passwd entry{};
     passwd* found = nullptr;
     int error = ERANGE;
-    while ((error = getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found)) == ERANGE && buffer.size() < (1 << 24)) {
+    while ((error = getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found)) == ERANGE &&
+           buffer.size() < (1 << 24)) {
       buffer.resize(buffer.size() * 2);
     }
     if (found == nullptr) {
       Failure failure = fail(ErrorCode::kNotFound, "there is no user '{}'", escape_for_message(name));
       return error == 0 ? std::move(failure) : std::move(failure).hint(error_text(error));
     }
-    UserAccount user{.name = entry.pw_name, .home = entry.pw_dir, .user_id = entry.pw_uid, .group_id = entry.pw_gid, .groups = {}};
+    UserAccount user{
+        .name = entry.pw_name, .home = entry.pw_dir, .user_id = entry.pw_uid, .group_id = entry.pw_gid, .groups = {}};
     int count = 64;
     do {
       user.groups.resize(static_cast<size_t>(count));
@@ -245,7 +249,8 @@ class RealCommands final : public Commands {
       int wait_status = 0;
       const pid_t ended = waitpid(pid, &wait_status, WNOHANG);
       if (ended == pid) return status_of(wait_status);
-      if (ended < 0 && errno != EINTR) return fail(ErrorCode::kIo, "{} ended without a status", escape_for_message(program, 4096));
+      if (ended < 0 && errno != EINTR)
+        return fail(ErrorCode::kIo, "{} ended without a status", escape_for_message(program, 4096));
       siginfo_t info{};
       const int signal = sigwaitinfo(&awaited, &info);
       if (signal > 0 && signal != SIGCHLD) pass_on(pid, signal, info);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// PrivateFolder: where it lies, its files, its pipes, its removal. A folder for another user is made and used with that user's
-// rights (setfsuid), so that nothing he puts into it can lead us elsewhere.
+// PrivateFolder: where it lies, its files, its pipes, its removal. A folder for another user is made and used with that
+// user's rights (setfsuid), so that nothing he puts into it can lead us elsewhere.
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -15,13 +15,14 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
-#include <ctime>
+#include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <mutex>
 #include <thread>
 
+#include "base/parallel.h"
 #include "sys/commands.h"
 #include "sys/posix.h"
 #include "sys/real_parts.h"
@@ -40,6 +41,8 @@ constexpr mode_t kFileMode = 0600;
 
 // A folder without a lock is left over, unless it is so young that its maker may be about to lock it.
 constexpr time_t kLockGraceSeconds = 60;
+
+constexpr std::chrono::milliseconds kDescriptorPause{10};
 
 // The calling thread touches files as `user` does, until this dies. Nothing for nullptr.
 class ActingAs {
@@ -87,23 +90,33 @@ Descriptor reopen(const Descriptor& path, int flags) {
 
 // A name whose every opening reads the same bytes from the beginning.
 //
-// One thread waits for a reader. When one has come, a fresh pipe takes over the name before the first byte is written, so the next
-// reader waits at that one; a second thread writes to all readers that have come. (editing.md 4.4)
+// One thread waits for a reader. When one has come, a fresh pipe takes over the name before the first byte is written,
+// so the next reader waits at that one; a second thread writes to all readers that have come. (editing.md 4.4)
 class PipeServer {
  public:
+  // For create().
+  PipeServer(const std::string& folder, const std::string& name, std::span<const uint8_t> content,
+             const UserAccount* owner)
+      : path_(format("{}/{}", folder, name)),
+        next_path_(format("{}/{}{}", folder, kNextPrefix, name)),
+        content_(content),
+        owner_(owner) {}
+
   static Result<std::unique_ptr<PipeServer>> create(const std::string& folder, const std::string& name,
                                                     std::span<const uint8_t> content, const UserAccount* owner) {
-    std::unique_ptr<PipeServer> server(new PipeServer(folder, name, content, owner));
+    auto server = std::make_unique<PipeServer>(folder, name, content, owner);
     server->wake_ = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!server->wake_) return fail(ErrorCode::kIo, "cannot make an event descriptor: {}", error_text(errno));
+    server->spare_ = Descriptor(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (!server->wake_ || !server->spare_)
+      return fail(ErrorCode::kIo, "cannot make descriptors for a pipe: {}", error_text(errno));
     server->waiting_ = TRY(server->make_next());
     if (rename(server->next_path_.c_str(), server->path_.c_str()) != 0) return io_failure("make", server->path_, errno);
     if (!reopen(server->waiting_, O_RDONLY | O_NONBLOCK)) {
       return fail(ErrorCode::kUnsupported, "cannot serve a pipe: /proc is not available").hint("use --no-fifo");
     }
     server->next_ = TRY(server->make_next());
-    server->acceptor_ = std::thread([raw = server.get()] { raw->accept(); });
-    server->writer_ = std::thread([raw = server.get()] { raw->write(); });
+    server->acceptor_ = start_thread([raw = server.get()] { raw->accept(); });
+    server->writer_ = start_thread([raw = server.get()] { raw->write(); });
     return server;
   }
 
@@ -113,6 +126,7 @@ class PipeServer {
     {
       const std::lock_guard lock(mutex_);
       stops_ = true;
+      spare_.reset();
       reader = reopen(waiting_, O_RDONLY | O_NONBLOCK);  // lets the acceptor's open() return
     }
     wake_writer();
@@ -126,18 +140,13 @@ class PipeServer {
     size_t written = 0;
   };
 
-  PipeServer(const std::string& folder, const std::string& name, std::span<const uint8_t> content, const UserAccount* owner)
-      : path_(format("{}/{}", folder, name)),
-        next_path_(format("{}/{}{}", folder, kNextPrefix, name)),
-        content_(content),
-        owner_(owner) {}
-
   Result<Descriptor> make_next() {
     unlink(next_path_.c_str());
     if (mkfifo(next_path_.c_str(), kFileMode) != 0) return io_failure("make the pipe", next_path_, errno);
     Descriptor made(open(next_path_.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
     struct stat status;
-    if (!made || fstat(made.get(), &status) != 0 || !S_ISFIFO(status.st_mode)) return io_failure("open the pipe", next_path_, errno);
+    if (!made || fstat(made.get(), &status) != 0 || !S_ISFIFO(status.st_mode))
+      return io_failure("open the pipe", next_path_, errno);
     return made;
   }
 
@@ -150,26 +159,27 @@ class PipeServer {
       }
       // Only this thread changes waiting_, and not after stops_ is set.
       Descriptor pipe = reopen(waiting_, O_WRONLY);
+      if (!pipe && (errno == EMFILE || errno == ENFILE)) {  // more readers than descriptors: some must finish first
+        std::this_thread::sleep_for(kDescriptorPause);
+        continue;
+      }
       {
         const std::lock_guard lock(mutex_);
         if (stops_ || !pipe) return;
-        if (rename(next_path_.c_str(), path_.c_str()) != 0) return;  // the folder is gone
-        waiting_ = std::move(next_);
         fcntl(pipe.get(), F_SETFL, O_NONBLOCK);
         arrived_.push_back({.pipe = std::move(pipe)});
+        wake_writer();
+        if (rename(next_path_.c_str(), path_.c_str()) != 0) return;  // the command has removed the folder
+        waiting_ = std::move(next_);
       }
-      wake_writer();
       auto next = make_next();
-      if (!next) return;
+      if (!next) return;  // likewise
       next_ = std::move(*next);
     }
   }
 
+  // Every signal is blocked in the thread, also that for a pipe whose reader has left.
   void write() {
-    sigset_t pipe_signal;
-    sigemptyset(&pipe_signal);
-    sigaddset(&pipe_signal, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe_signal, nullptr);  // a reader may leave early
     std::vector<Reader> readers;
     std::vector<pollfd> polled;
     while (true) {
@@ -207,13 +217,14 @@ class PipeServer {
   const std::span<const uint8_t> content_;
   const UserAccount* const owner_;
   Descriptor wake_;     // an event: there is something new for the writer
+  Descriptor spare_;    // so that there is one to stop with
   Descriptor waiting_;  // the pipe that has the name
   Descriptor next_;     // the one that will have it; of the acceptor
   std::mutex mutex_;
-  bool stops_ = false;            // guarded by mutex_, as is
+  bool stops_ = false;  // guarded by mutex_, as is
   std::vector<Reader> arrived_;
-  std::thread acceptor_;
-  std::thread writer_;
+  std::jthread acceptor_;
+  std::jthread writer_;
 };
 
 class RealPrivateFolder final : public PrivateFolder {
@@ -276,7 +287,8 @@ void remove_remains(const std::string& parent) {
     const Descriptor folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     struct stat status;
     if (!folder || fstat(folder.get(), &status) != 0 || status.st_uid != geteuid()) continue;
-    if (std::time(nullptr) - status.st_mtime < kLockGraceSeconds || flock(folder.get(), LOCK_EX | LOCK_NB) != 0) continue;
+    if (std::time(nullptr) - status.st_mtime < kLockGraceSeconds || flock(folder.get(), LOCK_EX | LOCK_NB) != 0)
+      continue;
     std::error_code ignored;
     std::filesystem::remove_all(path, ignored);
   }
@@ -306,7 +318,8 @@ Result<std::unique_ptr<PrivateFolder>> make_private_folder(const PrivateFolderOp
   const std::string runtime = variable("XDG_RUNTIME_DIR");
   struct stat status;
   // Under sudo it may still be the caller's.
-  if (options.owner == nullptr && stat(runtime.c_str(), &status) == 0 && status.st_uid == geteuid()) parents.push_back(runtime);
+  if (options.owner == nullptr && stat(runtime.c_str(), &status) == 0 && status.st_uid == geteuid())
+    parents.push_back(runtime);
   parents.push_back("/dev/shm");
   parents.push_back(variable("TMPDIR"));
   for (const std::string& parent : parents) {
@@ -318,7 +331,8 @@ Result<std::unique_ptr<PrivateFolder>> make_private_folder(const PrivateFolderOp
     if (auto folder = make_in(parent, options.owner)) return folder;
     return io_failure("make a folder in", parent, errno);
   }
-  return fail(ErrorCode::kUnsupported, "none of $XDG_RUNTIME_DIR, /dev/shm and $TMPDIR is a folder in memory that can be written to")
+  return fail(ErrorCode::kUnsupported,
+              "none of $XDG_RUNTIME_DIR, /dev/shm and $TMPDIR is a folder in memory that can be written to")
       .hint("--allow-disk permits a folder on a disk, which may keep what was once written to it");
 }
 

@@ -22,6 +22,7 @@
 #include "base/error.h"
 #include "base/secure_bytes.h"
 #include "base/text.h"
+#include "sys/commands.h"
 #include "sys/services.h"
 
 namespace sops {
@@ -219,6 +220,68 @@ class FakeTerminal final : public Terminal {
   }
 };
 
+/// Commands that are recorded and end at once, users that the test names, and folders that are maps.
+class FakeCommands final : public Commands {
+ public:
+  /// What a command was started with.
+  struct Run {
+    std::vector<std::string> arguments;
+    std::vector<std::string> environment;  // what was added
+    bool inherits = true;
+    std::string user;
+    CommandMode mode = CommandMode::kWait;
+    std::map<std::string, std::string> files;  // of all folders, by path
+  };
+  std::vector<Run> runs;
+  int status = 0;                     // what they end with
+  std::vector<UserAccount> users;
+  std::map<std::string, std::string> files;  // in folders that are still there
+  bool holds_signals = false;
+
+  Result<UserAccount> find_user(const std::string& name) override {
+    for (const UserAccount& user : users) {
+      if (user.name == name) return user;
+    }
+    return fail(ErrorCode::kNotFound, "there is no user '{}'", name);
+  }
+  void hold_signals() override { holds_signals = true; }
+  Result<std::unique_ptr<PrivateFolder>> make_folder(const PrivateFolderOptions&) override {
+    return std::make_unique<Folder>(*this, format("/private{}", ++folders_));
+  }
+  Result<int> run(const CommandOptions& options) override {
+    runs.push_back({.arguments = options.arguments,
+                    .environment = {options.environment.begin(), options.environment.end()},
+                    .inherits = options.inherit_environment,
+                    .user = options.user != nullptr ? options.user->name : "",
+                    .mode = options.mode,
+                    .files = files});
+    return status;
+  }
+
+ private:
+  class Folder final : public PrivateFolder {
+   public:
+    Folder(FakeCommands& world, std::string path) : world_(world), path_(std::move(path)) {}
+    ~Folder() override { [[maybe_unused]] const auto ignored = remove(); }
+    const std::string& path() const override { return path_; }
+    Result<void> write(const std::string& name, std::span<const uint8_t> content) override {
+      world_.files[format("{}/{}", path_, name)] = as_text(content);
+      return {};
+    }
+    Result<void> serve(const std::string& name, std::span<const uint8_t> content) override { return write(name, content); }
+    Result<void> remove() override {
+      std::erase_if(world_.files, [&](const auto& file) { return file.first.starts_with(path_ + "/"); });
+      return {};
+    }
+
+   private:
+    FakeCommands& world_;
+    std::string path_;
+  };
+
+  int folders_ = 0;
+};
+
 /// All of them together.
 struct FakeServices {
   MemoryFiles files;
@@ -227,6 +290,7 @@ struct FakeServices {
   FakeEnvironment environment;
   FakeProcesses processes;
   FakeTerminal terminal;
+  FakeCommands commands;
 
   /// Borrowed views of the members. The result lives as long as this object.
   Services& services() { return services_; }
@@ -236,7 +300,7 @@ struct FakeServices {
   FakeServices& operator=(const FakeServices&) = delete;
 
  private:
-  Services services_{files, clock, random, environment, processes, terminal};
+  Services services_{files, clock, random, environment, processes, terminal, commands};
 };
 
 }  // namespace sops
