@@ -20,6 +20,7 @@ namespace {
 // Pages cost a system call each way, so only memory of this size and more is mapped on its own; smaller pieces live on
 // the heap and are wiped all the same.
 constexpr size_t kMappedFrom = 4096;
+constexpr size_t kHugeFrom = size_t{4} << 20;
 
 // Locking beyond the limit fails piece by piece; after the first refusal further calls would only cost time.
 std::atomic<bool> lock_refused = false;
@@ -33,6 +34,8 @@ uint8_t* map_pages(size_t capacity) {
   void* memory = mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) std::abort();  // out of memory ends the program (style.md 1.3)
   madvise(memory, capacity, MADV_DONTDUMP);
+  // A large text in pages of 4 kB costs a hundred thousand page faults.
+  if (capacity >= kHugeFrom) madvise(memory, capacity, MADV_HUGEPAGE);
   if (!lock_refused && mlock(memory, capacity) != 0) lock_refused = true;
   return static_cast<uint8_t*>(memory);
 }

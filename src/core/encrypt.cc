@@ -219,6 +219,16 @@ Result<void> renew_matching_comments(Plan& plan, const Selector& selector, const
   return {};
 }
 
+// Adds the edit that puts `text` in place of `span`, without a copy of the ciphertext that is most of it.
+void add_around(EditList& edits, Span span, std::string_view text, std::string_view ciphertext) {
+  const size_t at = text.find(ciphertext);
+  if (at == std::string_view::npos) return edits.add(span, text);
+  if (at > 0) edits.add({span.begin, span.begin}, text.substr(0, at));
+  edits.add_borrowed(span, ciphertext);
+  const std::string_view rest = text.substr(at + ciphertext.size());
+  if (!rest.empty()) edits.add({span.end, span.end}, rest);
+}
+
 // The edits that put the ciphertexts in place. Leaves behind an alias are handled with their alias: it stays if nothing
 // in it is encrypted here or at its anchor (architecture.md 2), else the whole of it is expanded.
 Result<EditList> place_ciphertexts(const Plan& plan) {
@@ -231,7 +241,7 @@ Result<EditList> place_ciphertexts(const Plan& plan) {
     if (leaf.alias == kNoNode) {
       if (plan.encrypt[i]) {
         const Span span = plan.format.place(plan.document, leaf.node, plan.ciphertexts[i], text);
-        edits.add(span, text.view());
+        add_around(edits, span, text.view(), plan.ciphertexts[i]);
         text.clear();
       }
       ++i;
@@ -316,9 +326,11 @@ Result<std::vector<size_t>> compare_with_plan(const Plan& plan, const Encrypted&
 }
 
 Result<Encrypted> build(const Plan& plan, const Selector& selector) {
-  const EditList edits = TRY(place_ciphertexts(plan));
   Encrypted encrypted;
-  encrypted.text = TRY(edits.apply(plan.document.text));
+  {
+    const EditList edits = TRY(place_ciphertexts(plan));
+    encrypted.text = TRY(edits.apply(plan.document.text));
+  }  // a large file has many edits: they go before the scan needs room
   encrypted.document = TRY(plan.format.scan(encrypted.text.expose_text(), ScanMode::kEncrypted));
   encrypted.walk = TRY(walk(encrypted.document, selector, ExitStatus::kCannotEncryptTree));
   return encrypted;
@@ -536,7 +548,7 @@ Result<EncryptResult> encrypt_text(std::string_view text, const FormatType& form
 
   TRY(encrypt_leaves(plan, key, services));
   TRY(renew_matching_comments(plan, selector, key, services));
-  const Encrypted encrypted = TRY(build_until_stable(plan, selector, key, services));
+  Encrypted encrypted = TRY(build_until_stable(plan, selector, key, services));
   const SecureBytes layout = TRY(find_layout(plan, encrypted, text));
   if (!layout.empty()) {
     metadata.layout = TRY(encrypt_entry(key, layout.expose_text(), "sops:layout:" + metadata.lastmodified, services));
@@ -546,8 +558,12 @@ Result<EncryptResult> encrypt_text(std::string_view text, const FormatType& form
   const EditList block = TRY(format.write_metadata(encrypted.document, metadata_tree(metadata, arena),
                                                    first_branch_tree(metadata), options.style));
   EncryptResult result;
+  result.warnings = std::move(plan.document.warnings);
+  // What a large file took is given back before the last copy of its text is made.
+  plan.storage.clear();
+  plan.document = Document();
+  encrypted.document.nodes = {};
   result.text = TRY(block.apply(encrypted.text.expose_text()));
-  result.warnings = plan.document.warnings;
   return result;
 }
 

@@ -1038,6 +1038,8 @@ namespace {
 Result<Document> scan_tokens(std::string_view text, ScanMode mode, const CondensedText* condensed) {
   Document document;
   document.text = text;
+  document.nodes.reserve(static_cast<size_t>(std::count(text.begin(), text.end(), '\n')) +
+                         16);  // most lines have a node
   {
     Parser parser(text, mode, condensed, document);
     TRY(parser.run());
