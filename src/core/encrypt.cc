@@ -229,21 +229,34 @@ void add_around(EditList& edits, Span span, std::string_view text, std::string_v
   if (!rest.empty()) edits.add({span.end, span.end}, rest);
 }
 
-// The edits that put the ciphertexts in place. Leaves behind an alias are handled with their alias: it stays if nothing
-// in it is encrypted here or at its anchor (architecture.md 2), else the whole of it is expanded.
-Result<EditList> place_ciphertexts(const Plan& plan) {
+// The edits that put the ciphertexts of leaves in place that stand in the text themselves, made on all processors.
+EditList place_direct_leaves(const Plan& plan) {
+  const size_t count = plan.walk.leaves.size();
+  std::vector<EditList> pieces((count + kLeavesPerPiece - 1) / kLeavesPerPiece);
+  parallel_for(count, kLeavesPerPiece, [&](size_t begin, size_t end) {
+    SecureBuffer text;
+    for (size_t i = begin; i < end; ++i) {
+      const Leaf& leaf = plan.walk.leaves[i];
+      if (!plan.encrypt[i] || leaf.alias != kNoNode) continue;
+      const Span span = plan.format.place(plan.document, leaf.node, plan.ciphertexts[i], text);
+      add_around(pieces[begin / kLeavesPerPiece], span, text.view(), plan.ciphertexts[i]);
+      text.clear();
+    }
+  });
   EditList edits;
+  for (EditList& piece : pieces) edits.append(std::move(piece));
+  return edits;
+}
+
+// The edits that put the ciphertexts in place. An alias stays if nothing in it is encrypted here or at its anchor
+// (architecture.md 2), else the whole of it is expanded.
+Result<EditList> place_ciphertexts(const Plan& plan) {
+  EditList edits = place_direct_leaves(plan);
   for (const Edit& edit : plan.room.edits()) edits.add_borrowed(edit.span, edit.text);
-  SecureBuffer text;
   std::vector<bool> secret;
   for (size_t i = 0; i < plan.walk.leaves.size();) {
     const Leaf& leaf = plan.walk.leaves[i];
     if (leaf.alias == kNoNode) {
-      if (plan.encrypt[i]) {
-        const Span span = plan.format.place(plan.document, leaf.node, plan.ciphertexts[i], text);
-        add_around(edits, span, text.view(), plan.ciphertexts[i]);
-        text.clear();
-      }
       ++i;
       continue;
     }
@@ -285,6 +298,22 @@ Failure not_as_planned(const Plan& plan, const Leaf& leaf, std::string_view what
       .exit(ExitStatus::kCannotEncryptTree);
 }
 
+bool same_path(const Plan& plan, const Leaf& leaf, const Encrypted& encrypted, const Leaf& other) {
+  // Nearly always the pieces are equal one by one, and nothing needs to be put together.
+  const auto key = [](const Document& document, const Leaf& one) {
+    return one.entry == kNoNode ? std::string_view() : document.node(one.entry).key;
+  };
+  if ((leaf.entry == kNoNode) == (other.entry == kNoNode) &&
+      plan.walk.containers[leaf.container] == encrypted.walk.containers[other.container] &&
+      key(plan.document, leaf) == key(encrypted.document, other)) {
+    return true;
+  }
+  std::string planned, found;
+  plan.walk.aad(plan.document, leaf, planned);
+  encrypted.walk.aad(encrypted.document, other, found);
+  return planned == found;
+}
+
 // Compares the encrypted text as scanned with the plan. Comments whose path differs from the planned one are collected.
 Result<std::vector<size_t>> compare_with_plan(const Plan& plan, const Encrypted& encrypted) {
   std::vector<size_t> moved_comments;
@@ -294,17 +323,14 @@ Result<std::vector<size_t>> compare_with_plan(const Plan& plan, const Encrypted&
         plan, last,
         format("it has {} values and comments instead of {}", encrypted.walk.leaves.size(), plan.walk.leaves.size()));
   }
-  std::string planned, found;
   for (size_t i = 0; i < plan.walk.leaves.size(); ++i) {
     const Leaf& leaf = plan.walk.leaves[i];
     const Leaf& other = encrypted.walk.leaves[i];
     const Node& before = plan.document.node(leaf.node);
     const Node& after = encrypted.document.node(other.node);
-    plan.walk.aad(plan.document, leaf, planned);
-    encrypted.walk.aad(encrypted.document, other, found);
     if (leaf.is_comment != other.is_comment || leaf.branch != other.branch)
       return not_as_planned(plan, leaf, "the order differs");
-    if (planned != found) {
+    if (!same_path(plan, leaf, encrypted, other)) {
       if (!leaf.is_comment) return not_as_planned(plan, leaf, "a value stands at another path");
       if (plan.encrypt[i]) moved_comments.push_back(i);
     }
