@@ -20,16 +20,16 @@ constexpr auto kIsBase64 = [] {
   return is;
 }();
 
-// Position of ",type:" behind the base64 of data, iv and tag that begins at `at`; npos if the text does not look like
-// that.
-size_t fields_end(std::string_view text, size_t at) {
+// Position of the closing bracket of the ciphertext whose data begins at `at`; npos if the text does not look like one.
+size_t closing_bracket(std::string_view text, size_t at) {
   for (std::string_view separator : {",iv:", ",tag:", ",type:"}) {
     while (at < text.size() && kIsBase64[static_cast<uint8_t>(text[at])]) ++at;
     while (at < text.size() && text[at] == '=') ++at;
     if (text.substr(at, separator.size()) != separator) return std::string_view::npos;
     at += separator.size();
   }
-  return at - std::string_view(",type:").size();
+  while (at < text.size() && text[at] >= 'a' && text[at] <= 'z') ++at;
+  return at < text.size() && text[at] == ']' ? at : std::string_view::npos;
 }
 
 }  // namespace
@@ -52,7 +52,7 @@ std::optional<CondensedText> condense(std::string_view text) {
     copied = end;
   };
   for (size_t start : starts) {
-    const size_t end = start < copied ? std::string_view::npos : fields_end(text, start + kStart.size());
+    const size_t end = start < copied ? std::string_view::npos : closing_bracket(text, start + kStart.size());
     if (end == std::string_view::npos) continue;
     copy_until(start + kKept.size());
     copied = end;

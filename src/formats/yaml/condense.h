@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 //
 // A shorter stand-in for an encrypted text, for libyaml to read. Most of an encrypted file are ciphertexts, and libyaml
-// looks at every character of them a dozen times. So ENC[AES256_GCM,data:…,iv:…,tag:…,type:str] becomes
-// ENC[A,type:str]: what is left out is letters, digits and the signs + / = , : _ behind a bracket and a letter, and the
-// same signs follow, so that wherever the one is (part of) a scalar or a comment the other is too, and wherever the one
-// is an error the other is one too. Positions of tokens are mapped back. What depends on lengths is checked on the real
-// positions: columns, and the 1024 characters of an implicit key. A text that is refused in this form is read as it is,
-// so nothing depends on it but time.
+// looks at every character of them a dozen times. So ENC[AES256_GCM,data:…,iv:…,tag:…,type:str] becomes ENC[A]. What is
+// left out are letters, digits and the signs + / = , : _ with none of them before a blank: in block style, in quotes
+// and in comments they are content like the letters that stay; bare in a flow collection, where they would not be, the
+// bracket that stays is an error first. Positions of tokens are mapped back. What depends on lengths is checked on the
+// real positions: columns, and the 1024 characters of an implicit key. A text that is refused in this form is read as
+// it is, so nothing depends on it but time.
 #pragma once
 
 #include <cstdint>
