@@ -104,6 +104,7 @@ class ArgParser {
       if (only_positionals || !looks_like_flag(word)) {
         if (!only_positionals && word == "--") {
           only_positionals = true;
+          args_.before_dashes = args_.positionals.size();
         } else {
           args_.positionals.push_back(word);
         }
@@ -185,6 +186,28 @@ size_t first_positional(std::span<const std::string> words, std::span<const Flag
     if (flag != nullptr && flag->kind != FlagKind::kBool && !parts.value) ++i;
   }
   return words.size();
+}
+
+std::vector<WordRole> word_roles(std::span<const std::string> words, std::span<const FlagSpec> flags) {
+  using Kind = WordRole::Kind;
+  std::vector<WordRole> roles;
+  bool only_positionals = false;
+  while (roles.size() < words.size()) {
+    const std::string& word = words[roles.size()];
+    if (!only_positionals && word == "--") {
+      only_positionals = true;
+      roles.push_back({.kind = Kind::kSeparator});
+    } else if (only_positionals || !looks_like_flag(word)) {
+      roles.push_back({.kind = Kind::kPositional});
+    } else {
+      const FlagWord parts = split_flag(word);
+      const FlagSpec* flag = find_flag(parts.name, flags);
+      roles.push_back({.kind = Kind::kFlag, .flag = flag});
+      const bool takes_next = flag != nullptr && flag->kind != FlagKind::kBool && !parts.value;
+      if (takes_next && roles.size() < words.size()) roles.push_back({.kind = Kind::kValue, .flag = flag});
+    }
+  }
+  return roles;
 }
 
 std::vector<FlagSpec> merge_flags(std::vector<FlagSpec> flags, const std::vector<FlagSpec>& more) {

@@ -24,6 +24,9 @@ enum class FlagKind {
   kList,    // repeatable; all count
 };
 
+/// What the shell may offer as the value of a flag.
+enum class ValueWords { kNone, kFiles, kFormats, kKeyPaths };
+
 struct FlagSpec {
   std::string name;        // without dashes
   std::string short_name;  // one letter, or empty
@@ -31,6 +34,7 @@ struct FlagSpec {
   std::string value_name;  // for help: "REGEX"
   std::string summary;     // one line, no full stop
   std::string environment;  // default from this variable; empty: none
+  ValueWords words = ValueWords::kNone;
 };
 
 /// The words of a command line, understood.
@@ -44,6 +48,7 @@ class ParsedArgs {
   std::optional<int64_t> number(std::string_view name) const;
 
   std::vector<std::string> positionals;
+  std::optional<size_t> before_dashes;  // how many of them stand before --; nullopt without one
 
  private:
   friend class ArgParser;
@@ -58,24 +63,48 @@ Result<ParsedArgs> parse_args(std::span<const std::string> words, std::span<cons
 /// Index of the first word that is no flag and no flag's value, words.size() if there is none.
 size_t first_positional(std::span<const std::string> words, std::span<const FlagSpec> flags);
 
+/// What one word of a command line is. A flag that is not in the table counts as a bool.
+struct WordRole {
+  enum class Kind { kFlag, kValue, kPositional, kSeparator };
+  Kind kind = Kind::kPositional;
+  const FlagSpec* flag = nullptr;  // of kFlag and kValue; nullptr for an unknown flag. Borrows the table
+};
+
+/// The role of each word, as parse_args() would take them, without any error.
+std::vector<WordRole> word_roles(std::span<const std::string> words, std::span<const FlagSpec> flags);
+
 struct CommandContext;
 
 /// One command. `run` returns the exit status.
 struct CommandSpec {
-  std::string_view name;
-  std::string_view arguments;  // for help: "[FILE]"
+  std::string_view name;       // of a child with its parent's: "config explain"
+  std::string_view arguments;  // for help and completion: "[FILE]", "FILE INDEX [VALUE]"
   std::string_view summary;    // one line
   std::string_view manual;     // paragraphs for help and manual page
   std::vector<FlagSpec> (*flags)() = nullptr;
   Result<int> (*run)(CommandContext& context) = nullptr;
+  std::span<const CommandSpec* const> children = {};  // a command with children has neither flags nor `run`
+  bool is_ours = false;  // SOPS lacks it: the word is a file name unless a child stands behind it (editing.md 3.6)
 };
 
 /// All commands, in the order of commands.def. (commands.cc)
 std::span<const CommandSpec* const> all_commands();
 const CommandSpec* find_command(std::string_view name);
 
+/// The child called `word`, nullptr if there is none.
+const CommandSpec* find_child(const CommandSpec& command, std::string_view word);
+
+/// All commands that run: children in the place of their parents.
+std::vector<const CommandSpec*> runnable_commands();
+
 /// The flags that are valid before any command, and of the deprecated form without one (cli.md 2.1).
 std::vector<FlagSpec> root_flags();
+
+/// A command's own flags and those of every command.
+std::vector<FlagSpec> command_flags(const CommandSpec& command);
+
+/// True for a flag that chooses the operation in the deprecated form: -d, -e, -r, -s, --set. `flag` may be null.
+bool is_legacy_mode(const FlagSpec* flag);
 
 /// `flags` followed by those of `more` that are not in it by name.
 std::vector<FlagSpec> merge_flags(std::vector<FlagSpec> flags, const std::vector<FlagSpec>& more);

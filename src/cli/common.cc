@@ -11,18 +11,18 @@ namespace sops {
 std::vector<FlagSpec> output_flags() {
   return {
       {.name = "in-place", .short_name = "i", .summary = "write the result back to FILE"},
-      {.name = "output", .kind = FlagKind::kString, .value_name = "PATH", .summary = "write the result to PATH"},
+      {.name = "output", .kind = FlagKind::kString, .value_name = "PATH", .summary = "write the result to PATH", .words = ValueWords::kFiles},
   };
 }
 
 std::vector<FlagSpec> type_flags() {
   return {
       {.name = "input-type", .kind = FlagKind::kString, .value_name = "TYPE",
-       .summary = "format of the input: yaml, json or binary (default: by the file's name)"},
+       .summary = "format of the input: yaml, json or binary (default: by the file's name)", .words = ValueWords::kFormats},
       {.name = "output-type", .kind = FlagKind::kString, .value_name = "TYPE",
-       .summary = "format of the output (default: that of the input)"},
+       .summary = "format of the output (default: that of the input)", .words = ValueWords::kFormats},
       {.name = "filename-override", .kind = FlagKind::kString, .value_name = "PATH",
-       .summary = "path that chooses format and creation rule; needed to encrypt standard input"},
+       .summary = "path that chooses format and creation rule; needed to encrypt standard input", .words = ValueWords::kFiles},
   };
 }
 
@@ -73,7 +73,7 @@ std::vector<FlagSpec> decrypt_flags() {
 std::vector<FlagSpec> common_flags() {
   return {
       {.name = "config", .kind = FlagKind::kString, .value_name = "PATH",
-       .summary = "configuration file, instead of looking for .sops.yaml", .environment = "SOPS_CONFIG"},
+       .summary = "configuration file, instead of looking for .sops.yaml", .environment = "SOPS_CONFIG", .words = ValueWords::kFiles},
       {.name = "verbose", .summary = "say on standard error what is done and why"},
       {.name = "help", .short_name = "h", .summary = "print this help"},
       {.name = "version", .short_name = "v", .summary = "print the version"},

@@ -11,7 +11,7 @@ namespace {
 std::vector<FlagSpec> flags() {
   std::vector<FlagSpec> all = output_flags();
   all.push_back({.name = "extract", .kind = FlagKind::kString, .value_name = "PATH",
-                 .summary = "only the value at PATH, for example '[\"database\"][\"password\"]'"});
+                 .summary = "only the value at PATH, for example '[\"database\"][\"password\"]'", .words = ValueWords::kKeyPaths});
   all = merge_flags(std::move(all), type_flags());
   return merge_flags(std::move(all), decrypt_flags());
 }

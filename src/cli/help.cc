@@ -75,6 +75,7 @@ std::string program_help() {
       "Commands:\n";
   for (const CommandSpec* command : all_commands()) {
     text += format("  {:<14}{}\n", command->name, command->summary);
+    for (const CommandSpec* child : command->children) text += format("    {:<18}{}\n", child->name, child->summary);
   }
   text +=
       "\n"
@@ -91,6 +92,11 @@ std::string program_help() {
 }
 
 std::string command_help(const CommandSpec& command) {
+  if (!command.children.empty()) {
+    std::string text = format("sops {}: {}\n\n{}\n\nCommands:\n", command.name, command.summary, command.manual);
+    for (const CommandSpec* child : command.children) text += format("  {:<20}{}\n", child->name, child->summary);
+    return text + "\nsops " + std::string(command.children[0]->name) + " --help tells more, and so on.\n";
+  }
   std::string text = format("sops {}: {}\n\nUsage:\n  sops {} [FLAGS] {}\n\n", command.name, command.summary, command.name,
                             command.arguments);
   text += std::string(command.manual) + "\n\nFlags:\n" + flag_lines(command.flags());
@@ -108,7 +114,7 @@ std::string manual_page() {
       "Only the bytes that are secret change: comments, indentation and quotes stay as they are.\n"
       ".SH COMMANDS\n",
       SOPS_COMPATIBLE_VERSION);
-  for (const CommandSpec* command : all_commands()) {
+  for (const CommandSpec* command : runnable_commands()) {
     page += format(".SS sops {} [flags] {}\n{}.\n.PP\n{}\n", command->name, roff(command->arguments), roff(command->summary),
                    roff(command->manual));
     page += roff_flags(command->flags());

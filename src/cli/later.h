@@ -33,7 +33,7 @@ struct LaterFormat {
 inline constexpr std::array<LaterFormat, 2> kLaterFormats = {{{"dotenv", ".env"}, {"ini", ".ini"}}};
 
 /// Commands of SOPS that are still to come.
-inline constexpr std::array<std::string_view, 11> kLaterCommands = {
-    "edit", "rotate", "set", "unset", "exec-env", "exec-file", "publish", "keyservice", "groups", "updatekeys", "completion"};
+inline constexpr std::array<std::string_view, 8> kLaterCommands = {
+    "edit", "rotate", "set", "unset", "publish", "keyservice", "groups", "updatekeys"};
 
 }  // namespace sops

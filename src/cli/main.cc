@@ -9,33 +9,19 @@
 
 #include "base/path.h"
 #include "cli/common.h"
+#include "cli/complete.h"
 #include "cli/help.h"
 #include "cli/later.h"
 #include "sys/real.h"
 
 namespace sops {
 
-std::vector<FlagSpec> root_flags() {
-  std::vector<FlagSpec> flags = {
-      {.name = "encrypt", .short_name = "e", .summary = "deprecated: use sops encrypt"},
-      {.name = "decrypt", .short_name = "d", .summary = "deprecated: use sops decrypt"},
-      {.name = "rotate", .short_name = "r", .summary = "not supported yet"},
-      {.name = "set", .kind = FlagKind::kString, .value_name = "PATH VALUE", .summary = "not supported yet"},
-      {.name = "show-master-keys", .short_name = "s", .summary = "not supported yet"},
-      {.name = "indent", .kind = FlagKind::kInt, .value_name = "N", .summary = "indentation of new text"},
-  };
-  flags = merge_flags(std::move(flags), common_flags());
-  for (const CommandSpec* command : all_commands()) flags = merge_flags(std::move(flags), command->flags());
-  return flags;
-}
-
 namespace {
 
 // Runs a command with words that may hold any root flag as well: SOPS ignores most of those in front of a command, silently
 // (cli.md 1.5); here they count.
 Result<int> run_command(const CommandSpec& command, std::span<const std::string> words, Services& services, Ui& ui) {
-  std::vector<FlagSpec> flags = merge_flags(command.flags(), common_flags());
-  flags = merge_flags(std::move(flags), {{.name = "indent", .kind = FlagKind::kInt, .value_name = "N"}});
+  const std::vector<FlagSpec> flags = command_flags(command);
   const std::vector<FlagSpec> known = merge_flags(flags, root_flags());
   const ParsedArgs args = TRY(parse_args(words, known, services.environment));
   if (args.flag("help")) {
@@ -71,7 +57,9 @@ Result<int> run_legacy(std::span<const std::string> words, const ParsedArgs& arg
   if (!encrypt && !decrypt) {
     const std::string& word = args.positionals[0];
     std::vector<std::string_view> names;
-    for (const CommandSpec* command : all_commands()) names.push_back(command->name);
+    for (const CommandSpec* command : all_commands()) {
+      if (command->name != word) names.push_back(command->name);
+    }
     const auto near = nearest(word, names);
     if (near && word.find_first_of("./") == std::string::npos) {  // editing.md 3.6
       return fail(ErrorCode::kUsage, "there is no command '{}'", escape_for_message(word))
@@ -83,14 +71,60 @@ Result<int> run_legacy(std::span<const std::string> words, const ParsedArgs& arg
   return run_command(*find_command(encrypt ? "encrypt" : "decrypt"), words, services, ui);
 }
 
+// A command that only has children: the child that is named, else what SOPS does (cli.md 1.2). `words` are those of the line without
+// the command, `at` where the child would be. nullopt: the command's word is a file name (editing.md 3.6).
+Result<std::optional<int>> run_child(const CommandSpec& command, std::vector<std::string> words, size_t at, Services& services, Ui& ui) {
+  const std::vector<FlagSpec> flags = root_flags();
+  const std::vector<WordRole> roles = word_roles(words, flags);
+  const auto is_given = [&](std::string_view name) {
+    return std::ranges::any_of(roles, [&](const WordRole& role) { return role.flag != nullptr && role.flag->name == name; });
+  };
+  const bool is_legacy = std::ranges::any_of(roles, [](const WordRole& role) { return is_legacy_mode(role.flag); });
+  while (at < roles.size() && (roles[at].kind == WordRole::Kind::kFlag || roles[at].kind == WordRole::Kind::kValue)) ++at;
+  const std::string word = at < words.size() ? words[at] : "";
+  const CommandSpec* child = find_child(command, word);
+  if (child != nullptr && !(command.is_ours && is_legacy)) {
+    words.erase(words.begin() + static_cast<std::ptrdiff_t>(at));
+    const int status = TRY(run_command(*child, words, services, ui));
+    return std::optional<int>(status);
+  }
+  if (command.is_ours && !(word.empty() && is_given("help") && !is_legacy)) return std::optional<int>();
+  if (!word.empty() && word != "help" && word != "h") {
+    return fail(ErrorCode::kUsage, "sops {} knows no '{}'", command.name, escape_for_message(word))
+        .hint(format("sops {} --help lists what there is", command.name))
+        .exit(ExitStatus::kCannotWriteOutput);
+  }
+  TRY(ui.data(command_help(command)));
+  return std::optional<int>(0);
+}
+
+// cli.md 6.12; `sops exec-env FILE -- COMMAND --generate-bash-completion` is for the command. A `--` directly before it is the word that
+// is being completed.
+bool asks_for_completion(const std::vector<std::string>& words) {
+  if (words.empty() || words.back() != "--generate-bash-completion") return false;
+  return words.size() < 2 || std::find(words.begin(), words.end() - 2, "--") == words.end() - 2;
+}
+
 Result<int> run(std::vector<std::string> words, Services& services, Ui& ui) {
+  if (is_completion_request(words)) {
+    TRY(ui.data(completion_answer(std::span(words).subspan(1), services)));
+    return 0;
+  }
+  if (asks_for_completion(words)) {
+    words.pop_back();
+    TRY(ui.data(generate_bash_completion(words, services.environment.get("_CLI_ZSH_AUTOCOMPLETE_HACK") == "1")));
+    return 0;
+  }
   const std::vector<FlagSpec> flags = root_flags();
   const size_t at = first_positional(words, flags);
   if (at < words.size() && words[at] != "--") {
     const std::string name = words[at];
     if (const CommandSpec* command = find_command(name)) {
-      words.erase(words.begin() + static_cast<std::ptrdiff_t>(at));
-      return run_command(*command, words, services, ui);
+      std::vector<std::string> others = words;
+      others.erase(others.begin() + static_cast<std::ptrdiff_t>(at));
+      if (command->children.empty()) return run_command(*command, others, services, ui);
+      const std::optional<int> status = TRY(run_child(*command, std::move(others), at, services, ui));
+      if (status) return *status;
     }
     if (name == "help" || name == "h") {
       if (at + 1 < words.size() && words[at + 1] == "manual-page") {  // for the build; not listed
@@ -98,6 +132,7 @@ Result<int> run(std::vector<std::string> words, Services& services, Ui& ui) {
         return 0;
       }
       const CommandSpec* topic = at + 1 < words.size() ? find_command(words[at + 1]) : nullptr;
+      if (topic != nullptr && at + 2 < words.size() && !topic->children.empty()) topic = find_child(*topic, words[at + 2]);
       if (at + 1 < words.size() && topic == nullptr) {
         return fail(ErrorCode::kUsage, "there is no help on '{}'", escape_for_message(words[at + 1])).exit(ExitStatus::kCannotWriteOutput);
       }

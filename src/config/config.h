@@ -135,6 +135,19 @@ struct RuleMatch {
 /// 1; positions are in the configuration, whose path the caller adds as context.
 Result<RuleMatch> find_creation_rule(const Config& config, std::string_view path);
 
+/// What the search for a creation rule did with one of them.
+struct RuleTrial {
+  enum class Outcome { kNoMatch, kMatch, kBadPattern, kNotReached };
+  Outcome outcome = Outcome::kNotReached;
+  std::string problem;  // of kBadPattern: why it does not compile
+};
+
+/// The search of find_creation_rule, one entry for each rule: all before the one that ends it were tried in vain.
+std::vector<RuleTrial> try_creation_rules(const Config& config, std::string_view path);
+
+/// What path_regex sees of `path`: relative to the configuration below its directory, else absolute (config.md 4).
+std::string_view path_for_rules(const Config& config, std::string_view path);
+
 /// The first destination rule that matches `path` as it was given (config.md 4, last paragraph).
 /// Errors: kNotFound if none matches; kUsage if it has more than one destination; those of its recreation_rule.
 Result<const DestinationRule*> find_destination_rule(const Config& config, std::string_view path);

@@ -11,11 +11,13 @@
 namespace sops {
 namespace {
 
-// What path_regex sees: relative to the configuration below its directory, else absolute. In the root directory nothing
-// is cut off, because its path ends in the slash that would be doubled.
-std::string_view path_for_rules(const Config& config, std::string_view path) {
-  const std::string base = config.directory + "/";
-  return path.starts_with(base) ? path.substr(base.size()) : path;
+using Outcome = RuleTrial::Outcome;
+
+RuleTrial try_rule(const CreationRule& rule, std::string_view path) {
+  if (rule.path_regex.empty()) return {.outcome = Outcome::kMatch};
+  const Result<Pattern> pattern = Pattern::compile(rule.path_regex);
+  if (!pattern) return {.outcome = Outcome::kBadPattern, .problem = pattern.error().message};
+  return {.outcome = pattern->matches(path) ? Outcome::kMatch : Outcome::kNoMatch};
 }
 
 // What is checked of a rule once it is chosen.
@@ -55,19 +57,35 @@ std::optional<int> StoreSettings::indent_for(std::string_view format_id) const {
       std::clamp<int64_t>(*indent, std::numeric_limits<int>::min(), std::numeric_limits<int>::max()));
 }
 
+// In the root directory nothing is cut off, because its path ends in the slash that would be doubled.
+std::string_view path_for_rules(const Config& config, std::string_view path) {
+  const std::string base = config.directory + "/";
+  return path.starts_with(base) ? path.substr(base.size()) : path;
+}
+
+std::vector<RuleTrial> try_creation_rules(const Config& config, std::string_view path) {
+  if (!config.creation_rules) return {};
+  const std::vector<CreationRule>& rules = *config.creation_rules;
+  std::vector<RuleTrial> trials(rules.size());
+  path = path_for_rules(config, path);
+  for (size_t i = 0; i < rules.size(); ++i) {
+    trials[i] = try_rule(rules[i], path);
+    if (trials[i].outcome != Outcome::kNoMatch) break;
+  }
+  return trials;
+}
+
 Result<RuleMatch> find_creation_rule(const Config& config, std::string_view path) {
   RuleMatch match{.path = std::string(path_for_rules(config, path))};
   if (!config.creation_rules) return match;
   const std::vector<CreationRule>& rules = *config.creation_rules;
   for (; match.index < rules.size(); ++match.index) {
     const CreationRule& rule = rules[match.index];
-    if (!rule.path_regex.empty()) {
-      const Result<Pattern> pattern = Pattern::compile(rule.path_regex);
-      if (!pattern) {
-        return fail(ErrorCode::kMalformed, "can not compile regexp: {}", pattern.error().message).at(rule.position);
-      }
-      if (!pattern->matches(match.path)) continue;
+    const RuleTrial trial = try_rule(rule, match.path);
+    if (trial.outcome == Outcome::kBadPattern) {
+      return fail(ErrorCode::kMalformed, "can not compile regexp: {}", trial.problem).at(rule.position);
     }
+    if (trial.outcome == Outcome::kNoMatch) continue;
     TRY(validate(rule));
     match.rule = &rule;
     return match;

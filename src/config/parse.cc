@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //
 // From the text of `.sops.yaml` to a Config. The YAML format module finds the places; here each mapping is read against
-// a table of its keys, which is the schema of config.md 3 in the order of its pages. Types follow config.md 2: what a
-// place may hold depends on the field, not on how YAML would type it alone.
+// the table of its keys (schema.h), which is the schema of config.md 3 in the order of its pages. Types follow
+// config.md 2: what a place may hold depends on the field, not on how YAML would type it alone.
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -13,6 +13,7 @@
 #include <variant>
 
 #include "config/config.h"
+#include "config/schema.h"
 #include "formats/yaml/yaml.h"
 
 namespace sops {
@@ -84,72 +85,6 @@ std::string without_spaces(std::string_view text) {
   return result;
 }
 
-// ---- the schema of keys
-
-// How a key group writes the keys of one kind (config.md 3.4).
-enum class GroupForm : uint8_t {
-  kCommaLists,    // strings, each a comma list
-  kFingerprints,  // strings, each one key
-  kUris,          // strings, none of them empty
-  kMappings,      // mappings of fields
-};
-
-// The keys of one kind in a rule and in a key group. `sub_keys`: what a mapping may hold, as written and as in the
-// metadata.
-struct SubKey {
-  std::string_view name;
-  std::string_view metadata_name;
-  bool drop_spaces = false;
-  bool is_context = false;  // a mapping of strings
-};
-struct KeyField {
-  std::string_view source;  // KeySourceType::id
-  std::string_view rule_field;
-  std::string_view group_field;
-  GroupForm form = GroupForm::kCommaLists;
-  std::span<const SubKey> sub_keys;
-  bool is_typed_list = false;  // of the flat field: strings only, taken as written
-};
-
-constexpr std::array<SubKey, 4> kKmsKeys = {{
-    {.name = "arn", .metadata_name = "arn"},
-    {.name = "role", .metadata_name = "role"},
-    {.name = "context", .metadata_name = "context", .is_context = true},
-    {.name = "aws_profile", .metadata_name = "aws_profile"},
-}};
-constexpr std::array<SubKey, 1> kGcpKeys = {
-    {{.name = "resource_id", .metadata_name = "resource_id", .drop_spaces = true}}};
-constexpr std::array<SubKey, 1> kHuaweiKeys = {{{.name = "key_id", .metadata_name = "key_id"}}};
-constexpr std::array<SubKey, 3> kAzureKeys = {{
-    {.name = "vaultUrl", .metadata_name = "vault_url"},
-    {.name = "key", .metadata_name = "name"},
-    {.name = "version", .metadata_name = "version"},
-}};
-
-// In SOPS's order (config.md 3.4).
-constexpr std::array<KeyField, 7> kKeyFields = {{
-    {.source = "age", .rule_field = "age", .group_field = "age"},
-    {.source = "pgp", .rule_field = "pgp", .group_field = "pgp", .form = GroupForm::kFingerprints},
-    {.source = "kms", .rule_field = "kms", .group_field = "kms", .form = GroupForm::kMappings, .sub_keys = kKmsKeys},
-    {.source = "gcp_kms",
-     .rule_field = "gcp_kms",
-     .group_field = "gcp_kms",
-     .form = GroupForm::kMappings,
-     .sub_keys = kGcpKeys},
-    {.source = "hckms",
-     .rule_field = "hckms",
-     .group_field = "hckms",
-     .form = GroupForm::kMappings,
-     .sub_keys = kHuaweiKeys,
-     .is_typed_list = true},
-    {.source = "azure_kv",
-     .rule_field = "azure_keyvault",
-     .group_field = "azure_keyvault",
-     .form = GroupForm::kMappings,
-     .sub_keys = kAzureKeys},
-    {.source = "hc_vault", .rule_field = "hc_vault_transit_uri", .group_field = "hc_vault", .form = GroupForm::kUris},
-}};
-
 // ---- reading
 
 // A key that a mapping may have, and where its value goes: a variable, or (NodeId) a place that is read afterwards.
@@ -183,7 +118,8 @@ class Reader {
   Failure wrong_type(NodeId id, std::string_view name, std::string_view wanted);
 
   // Fields.
-  Result<void> read_fields(NodeId mapping, std::string_view what, std::span<const Field> fields);
+  Result<void> read_fields(NodeId mapping, std::string_view what, const SettingSection& section,
+                           std::span<const Field> fields);
   void warn_of_unknown(const Entry& entry, std::span<const Field> fields);
   std::string literal(NodeId scalar) const;
   Result<void> read_string(NodeId id, std::string_view name, std::string& out);
@@ -340,7 +276,13 @@ std::string Reader::label_of(NodeId id) const {
 
 // ---- fields
 
-Result<void> Reader::read_fields(NodeId mapping, std::string_view what, std::span<const Field> fields) {
+// `fields` binds the settings of `section`, in its order; those of key sources may follow.
+Result<void> Reader::read_fields(NodeId mapping, std::string_view what, const SettingSection& section,
+                                 std::span<const Field> fields) {
+  SOPS_CHECK(
+      fields.size() >= section.settings.size() &&
+          std::ranges::equal(section.settings, fields.first(section.settings.size()), {}, &Setting::name, &Field::name),
+      "the fields that are read are those of the table");
   mapping = resolve(mapping);
   if (node(mapping).kind != NodeKind::kMapping) return wrong_type(mapping, what, "a mapping");
   for (const Entry& entry : entries(mapping)) {
@@ -463,7 +405,7 @@ Result<Config> Reader::read() {
                           {"destination_rules", &destination_rules},
                           {"stores", &stores},
                           {"config", &own}};
-  TRY(read_fields(document_.branches[0].root, "the configuration", fields));
+  TRY(read_fields(document_.branches[0].root, "the configuration", kTopSection, fields));
 
   if (creation_rules != kNoNode) {
     config.creation_rules.emplace();
@@ -501,7 +443,7 @@ Result<CreationRule> Reader::read_rule(NodeId id, std::string_view what) {
                                {"mac_only_encrypted", &rule.mac_only_encrypted}};
   std::vector<NodeId> keys(key_fields_.size(), kNoNode);
   for (size_t i = 0; i < keys.size(); ++i) fields.push_back({key_fields_[i].rule_field, &keys[i]});
-  TRY(read_fields(id, what, fields));
+  TRY(read_fields(id, what, kRuleSection, fields));
   rule.position = position(id);
 
   const std::vector<NodeId> groups = TRY(read_list(key_groups, "key_groups"));
@@ -545,7 +487,7 @@ Result<DestinationRule> Reader::read_destination(NodeId id) {
                           {"vault_kv_version", &version},
                           {"recreation_rule", &recreation},
                           {"omit_extensions", &rule.omit_extensions}};
-  TRY(read_fields(id, "a destination rule", fields));
+  TRY(read_fields(id, "a destination rule", kDestinationSection, fields));
   rule.position = position(id);
   rule.vault_kv_version = version == 1 ? 1 : 2;
   if (recreation != kNoNode) {
@@ -565,17 +507,17 @@ Result<void> Reader::read_stores(NodeId id, StoreSettings& stores) {
   NodeId ini = kNoNode;
   const Field fields[] = {
       {"yaml", &yaml}, {"json", &json}, {"json_binary", &json_binary}, {"dotenv", &dotenv}, {"ini", &ini}};
-  TRY(read_fields(id, "stores", fields));
+  TRY(read_fields(id, "stores", kStoresSection, fields));
   const auto read_store = [this](NodeId store, std::string_view name, std::optional<int64_t>& indent) -> Result<void> {
     const Field indents[] = {{"indent", &indent}};
     if (store == kNoNode) return {};
-    return read_fields(store, name, indents);
+    return read_fields(store, name, kStoreSection, indents);
   };
   TRY(read_store(yaml, "stores.yaml", stores.yaml_indent));
   TRY(read_store(json, "stores.json", stores.json_indent));
   TRY(read_store(json_binary, "stores.json_binary", stores.json_binary_indent));
-  TRY(dotenv == kNoNode ? Result<void>() : read_fields(dotenv, "stores.dotenv", {}));
-  TRY(ini == kNoNode ? Result<void>() : read_fields(ini, "stores.ini", {}));
+  TRY(dotenv == kNoNode ? Result<void>() : read_fields(dotenv, "stores.dotenv", kNoSettings, {}));
+  TRY(ini == kNoNode ? Result<void>() : read_fields(ini, "stores.ini", kNoSettings, {}));
   return {};
 }
 
@@ -686,7 +628,7 @@ Result<KeyGroupSpec> Reader::read_group(NodeId id) {
     NodeId merge = kNoNode;
     std::vector<Field> fields = {{"merge", &merge}};
     for (size_t i = 0; i < group.keys.size(); ++i) fields.push_back({key_fields_[i].group_field, &group.keys[i]});
-    TRY(read_fields(group.group, "a key group", fields));
+    TRY(read_fields(group.group, "a key group", kGroupSection, fields));
     const std::vector<NodeId> merged = TRY(read_list(merge, "merge"));
     for (auto nested = merged.rbegin(); nested != merged.rend(); ++nested) open.push_back({.group = *nested});
   }
@@ -730,7 +672,7 @@ Result<FieldMap> Reader::read_key_mapping(const KeyField& field, NodeId id) {
       fields.push_back({key.name, &texts[i]});
     }
   }
-  TRY(read_fields(id, format("an item of {}", field.group_field), fields));
+  TRY(read_fields(id, format("an item of {}", field.group_field), kNoSettings, fields));
 
   FieldMap result;
   for (size_t i = 0; i < field.sub_keys.size(); ++i) {

@@ -48,8 +48,9 @@ class PrivateFolder {
   virtual const std::string& path() const = 0;
   /// Makes a file of mode 0600. Errors: kIo, kDenied.
   virtual Result<void> write(const std::string& name, std::span<const uint8_t> content) = 0;
-  /// Makes a pipe of mode 0600 that gives `content` to every reader, one after the other or at once, until the folder
-  /// is removed. `content` must live as long as the folder. Errors: kIo, kDenied, kUnsupported.
+  /// Makes a pipe of mode 0600 that gives `content` to every reader, one after the other or at once (but see
+  /// docs/compatibility.md), until the folder is removed. `content` must live as long as the folder. Errors: kIo,
+  /// kDenied, kUnsupported.
   virtual Result<void> serve(const std::string& name, std::span<const uint8_t> content) = 0;
   /// Removes it now, to hear whether that works; nothing else may be called afterwards. Errors: kIo.
   virtual Result<void> remove() = 0;

@@ -92,6 +92,9 @@ Descriptor reopen(const Descriptor& path, int flags) {
 //
 // One thread waits for a reader. When one has come, a fresh pipe takes over the name before the first byte is written,
 // so the next reader waits at that one; a second thread writes to all readers that have come. (editing.md 4.4)
+//
+// Until the acceptor is scheduled and has renamed, a second opening still finds the old pipe and shares its bytes. No
+// system call tells how many readers a pipe has, so that can be neither seen nor helped (docs/compatibility.md).
 class PipeServer {
  public:
   // For create().
@@ -163,15 +166,18 @@ class PipeServer {
         std::this_thread::sleep_for(kDescriptorPause);
         continue;
       }
+      if (!pipe) return;
+      // At once, before anything else: see above. It fails if the command has removed the folder.
+      const bool goes_on = rename(next_path_.c_str(), path_.c_str()) == 0;
       {
         const std::lock_guard lock(mutex_);
-        if (stops_ || !pipe) return;
+        if (stops_) return;
         fcntl(pipe.get(), F_SETFL, O_NONBLOCK);
         arrived_.push_back({.pipe = std::move(pipe)});
-        wake_writer();
-        if (rename(next_path_.c_str(), path_.c_str()) != 0) return;  // the command has removed the folder
-        waiting_ = std::move(next_);
+        if (goes_on) waiting_ = std::move(next_);
       }
+      wake_writer();
+      if (!goes_on) return;
       auto next = make_next();
       if (!next) return;  // likewise
       next_ = std::move(*next);

@@ -24,7 +24,7 @@ working directory of the commands. Standard library only.
     ours-only                     from here on the script shows what SOPS does otherwise: it ends here with --like-reference
 
 A `!` before stdout, stderr, cmp, grep and exists turns them round. Words are split as the shell does, `$NAME` is expanded in
-them: $WORK (the folder), $AGE and $KEY (a test recipient and its identity file, already in SOPS_AGE_KEY_FILE), $AGE2 and
+them ($$ is a dollar): $WORK (the folder), $SOPS (the program, for scripts), $AGE and $KEY (a test recipient and its identity file, already in SOPS_AGE_KEY_FILE), $AGE2 and
 $KEY2 (another pair, not set), $GOLDEN. HOME is an empty folder.
 
     run.py --sops PROGRAM [--jobs N] [--like-reference] [SCRIPT…]     prints failures as file:line: text
@@ -68,7 +68,7 @@ class Script:
         second = folder / "key2.txt"
         second.write_text((keys / "age2.txt").read_text())
         self.variables = {
-            "WORK": str(self.work), "GOLDEN": str(GOLDEN), "AGE": (keys / "age.pub").read_text().strip(),
+            "WORK": str(self.work), "SOPS": sops, "GOLDEN": str(GOLDEN), "AGE": (keys / "age.pub").read_text().strip(),
             "KEY": str(keys / "age.txt"), "KEY2": str(second),
             "AGE2": re.search(r"age1\w+", (keys / "age2.txt").read_text())[0],
         }
