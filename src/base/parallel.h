@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// The ways to use several threads: a loop whose turns do not depend on each other, and a thread that works ahead. The result
-// never depends on the number of threads (architecture.md 3).
+// The ways to use several threads: a loop whose turns do not depend on each other, and a thread that works ahead. The
+// result never depends on the number of threads (architecture.md 3).
 #pragma once
 
 #include <cstddef>

@@ -70,7 +70,8 @@ Failure unknown_flag(std::string_view word, std::span<const FlagSpec> flags) {
   Failure failure = fail(ErrorCode::kUsage, "unknown flag '{}'", escape_for_message(word, 60));
   if (const auto near = nearest(flag.name, names)) return std::move(failure).hint(format("did you mean --{}?", *near));
   // Short flags cannot be bundled (cli.md 1.3).
-  if (flag.name.size() == 2 && find_flag(flag.name.substr(0, 1), flags) != nullptr && find_flag(flag.name.substr(1), flags) != nullptr) {
+  if (flag.name.size() == 2 && find_flag(flag.name.substr(0, 1), flags) != nullptr &&
+      find_flag(flag.name.substr(1), flags) != nullptr) {
     return std::move(failure).hint(format("write -{} -{}", flag.name[0], flag.name[1]));
   }
   return std::move(failure).hint("sops --help lists the flags; a file whose name begins with '-' is written ./-name");
@@ -133,7 +134,8 @@ class ArgParser {
  private:
   Result<void> check(const FlagSpec& flag, const std::string& value, std::string_view origin) {
     if (flag.kind == FlagKind::kBool && !parse_bool(value)) {
-      return fail(ErrorCode::kUsage, "{} is '{}', which is neither true nor false", origin, escape_for_message(value, 40));
+      return fail(ErrorCode::kUsage, "{} is '{}', which is neither true nor false", origin,
+                  escape_for_message(value, 40));
     }
     if (flag.kind == FlagKind::kInt && !parse_int(value)) {
       return fail(ErrorCode::kUsage, "{} is '{}', which is no whole number", origin, escape_for_message(value, 40));
@@ -174,7 +176,8 @@ class ArgParser {
   std::map<std::string, std::string> spellings_;
 };
 
-Result<ParsedArgs> parse_args(std::span<const std::string> words, std::span<const FlagSpec> flags, Environment& environment) {
+Result<ParsedArgs> parse_args(std::span<const std::string> words, std::span<const FlagSpec> flags,
+                              Environment& environment) {
   return ArgParser(flags).run(words, environment);
 }
 

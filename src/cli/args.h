@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// The command line: flags, commands and the parser. One table of commands (commands.def) is the only truth; help, completion
-// and manual pages are made from it. Parsing follows spec cli.md 1.3 with the corrections of editing.md 3.5 and 3.6
-// (docs/decisions/0001-arguments-without-CLI11.md).
+// The command line: flags, commands and the parser. One table of commands (commands.def) is the only truth; help,
+// completion and manual pages are made from it. Parsing follows spec cli.md 1.3 with the corrections of editing.md 3.5
+// and 3.6 (docs/decisions/0001-arguments-without-CLI11.md).
 #pragma once
 
 #include <map>
@@ -31,8 +31,8 @@ struct FlagSpec {
   std::string name;        // without dashes
   std::string short_name;  // one letter, or empty
   FlagKind kind = FlagKind::kBool;
-  std::string value_name;  // for help: "REGEX"
-  std::string summary;     // one line, no full stop
+  std::string value_name;   // for help: "REGEX"
+  std::string summary;      // one line, no full stop
   std::string environment;  // default from this variable; empty: none
   ValueWords words = ValueWords::kNone;
 };
@@ -55,10 +55,11 @@ class ParsedArgs {
   std::map<std::string, std::vector<std::string>, std::less<>> values_;
 };
 
-/// Parses `words` against `flags`: known flags anywhere before `--`, one or two dashes, values as the next word or behind '='.
-/// Words that are no flags become positionals, as does a lone '-' and a negative number.
-/// Errors: kUsage for an unknown flag (with the nearest name), a missing value, a bad bool or number.
-Result<ParsedArgs> parse_args(std::span<const std::string> words, std::span<const FlagSpec> flags, Environment& environment);
+/// Parses `words` against `flags`: known flags anywhere before `--`, one or two dashes, values as the next word or
+/// behind '='. Words that are no flags become positionals, as does a lone '-' and a negative number. Errors: kUsage for
+/// an unknown flag (with the nearest name), a missing value, a bad bool or number.
+Result<ParsedArgs> parse_args(std::span<const std::string> words, std::span<const FlagSpec> flags,
+                              Environment& environment);
 
 /// Index of the first word that is no flag and no flag's value, words.size() if there is none.
 size_t first_positional(std::span<const std::string> words, std::span<const FlagSpec> flags);

@@ -6,9 +6,9 @@
 
 namespace sops {
 
-#define COMMAND(name)                  \
-  namespace cli_##name {               \
-  extern const CommandSpec command;     \
+#define COMMAND(name)                 \
+  namespace cli_##name {              \
+    extern const CommandSpec command; \
   }
 #include "cli/commands.def"
 #undef COMMAND
@@ -66,7 +66,9 @@ std::vector<FlagSpec> root_flags() {
 std::vector<FlagSpec> command_flags(const CommandSpec& command) {
   std::vector<FlagSpec> flags = command.flags != nullptr ? command.flags() : std::vector<FlagSpec>();
   flags = merge_flags(std::move(flags), common_flags());
-  return merge_flags(std::move(flags), {{.name = "indent", .kind = FlagKind::kInt, .value_name = "N", .summary = "indentation of new text"}});
+  return merge_flags(
+      std::move(flags),
+      {{.name = "indent", .kind = FlagKind::kInt, .value_name = "N", .summary = "indentation of new text"}});
 }
 
 bool is_legacy_mode(const FlagSpec* flag) {

@@ -11,24 +11,40 @@ namespace sops {
 std::vector<FlagSpec> output_flags() {
   return {
       {.name = "in-place", .short_name = "i", .summary = "write the result back to FILE"},
-      {.name = "output", .kind = FlagKind::kString, .value_name = "PATH", .summary = "write the result to PATH", .words = ValueWords::kFiles},
+      {.name = "output",
+       .kind = FlagKind::kString,
+       .value_name = "PATH",
+       .summary = "write the result to PATH",
+       .words = ValueWords::kFiles},
   };
 }
 
 std::vector<FlagSpec> type_flags() {
   return {
-      {.name = "input-type", .kind = FlagKind::kString, .value_name = "TYPE",
-       .summary = "format of the input: yaml, json or binary (default: by the file's name)", .words = ValueWords::kFormats},
-      {.name = "output-type", .kind = FlagKind::kString, .value_name = "TYPE",
-       .summary = "format of the output (default: that of the input)", .words = ValueWords::kFormats},
-      {.name = "filename-override", .kind = FlagKind::kString, .value_name = "PATH",
-       .summary = "path that chooses format and creation rule; needed to encrypt standard input", .words = ValueWords::kFiles},
+      {.name = "input-type",
+       .kind = FlagKind::kString,
+       .value_name = "TYPE",
+       .summary = "format of the input: yaml, json or binary (default: by the file's name)",
+       .words = ValueWords::kFormats},
+      {.name = "output-type",
+       .kind = FlagKind::kString,
+       .value_name = "TYPE",
+       .summary = "format of the output (default: that of the input)",
+       .words = ValueWords::kFormats},
+      {.name = "filename-override",
+       .kind = FlagKind::kString,
+       .value_name = "PATH",
+       .summary = "path that chooses format and creation rule; needed to encrypt standard input",
+       .words = ValueWords::kFiles},
   };
 }
 
 std::vector<FlagSpec> selection_flags() {
   const auto setting = [](std::string name, std::string value, std::string summary) {
-    return FlagSpec{.name = std::move(name), .kind = FlagKind::kString, .value_name = std::move(value), .summary = std::move(summary)};
+    return FlagSpec{.name = std::move(name),
+                    .kind = FlagKind::kString,
+                    .value_name = std::move(value),
+                    .summary = std::move(summary)};
   };
   return {
       setting("unencrypted-suffix", "SUFFIX", "leave in the clear what stands below keys that end with SUFFIX"),
@@ -65,22 +81,31 @@ std::vector<FlagSpec> key_flags() {
 std::vector<FlagSpec> decrypt_flags() {
   return {
       {.name = "ignore-mac", .summary = "decrypt although the MAC does not fit"},
-      {.name = "decryption-order", .kind = FlagKind::kString, .value_name = "TYPES",
-       .summary = "comma list of key types that are tried first (default: age,pgp)", .environment = "SOPS_DECRYPTION_ORDER"},
+      {.name = "decryption-order",
+       .kind = FlagKind::kString,
+       .value_name = "TYPES",
+       .summary = "comma list of key types that are tried first (default: age,pgp)",
+       .environment = "SOPS_DECRYPTION_ORDER"},
   };
 }
 
 std::vector<FlagSpec> common_flags() {
   return {
-      {.name = "config", .kind = FlagKind::kString, .value_name = "PATH",
-       .summary = "configuration file, instead of looking for .sops.yaml", .environment = "SOPS_CONFIG", .words = ValueWords::kFiles},
+      {.name = "config",
+       .kind = FlagKind::kString,
+       .value_name = "PATH",
+       .summary = "configuration file, instead of looking for .sops.yaml",
+       .environment = "SOPS_CONFIG",
+       .words = ValueWords::kFiles},
       {.name = "verbose", .summary = "say on standard error what is done and why"},
       {.name = "help", .short_name = "h", .summary = "print this help"},
       {.name = "version", .short_name = "v", .summary = "print the version"},
-      {.name = "disable-version-check", .summary = "accepted for compatibility: there is no version check",
+      {.name = "disable-version-check",
+       .summary = "accepted for compatibility: there is no version check",
        .environment = "SOPS_DISABLE_VERSION_CHECK"},
       {.name = "check-for-updates", .summary = "accepted for compatibility: there is no version check"},
-      {.name = "enable-local-keyservice", .summary = "use the keys of this machine; remote key services are not supported yet",
+      {.name = "enable-local-keyservice",
+       .summary = "use the keys of this machine; remote key services are not supported yet",
        .environment = "SOPS_ENABLE_LOCAL_KEYSERVICE"},
   };
 }
@@ -114,7 +139,8 @@ Result<Input> find_input(CommandContext& context) {
 
 Result<InputText> read_input(CommandContext& context, const Input& input, const FormatType& format) {
   InputText text{.format = &format};
-  text.bytes = TRY(or_exit(context.services.files.read(input.is_stdin ? "/dev/stdin" : input.path), ExitStatus::kCannotReadInput));
+  text.bytes = TRY(
+      or_exit(context.services.files.read(input.is_stdin ? "/dev/stdin" : input.path), ExitStatus::kCannotReadInput));
   if (format.decode_text != nullptr) {
     text.decoded = TRY(or_exit(format.decode_text(text.bytes.expose_text()), ExitStatus::kCannotReadInput));
   }
@@ -147,7 +173,8 @@ Result<Output> find_output(CommandContext& context, const Input& input) {
   const bool in_place = context.args.flag("in-place");
   const std::string path = context.args.text("output");
   if (in_place && !path.empty()) {
-    return fail(ErrorCode::kUsage, "--in-place and --output exclude each other").exit(ExitStatus::kConflictingParameters);
+    return fail(ErrorCode::kUsage, "--in-place and --output exclude each other")
+        .exit(ExitStatus::kConflictingParameters);
   }
   if (in_place && input.is_stdin) {
     return fail(ErrorCode::kUsage, "--in-place needs a file: standard input cannot be written back")
@@ -161,8 +188,8 @@ Result<Output> find_output(CommandContext& context, const Input& input) {
   // The input must not be lost by naming it twice.
   const auto target = context.services.files.info(output.path);
   const auto source = context.services.files.info(input.path);
-  if (target && source && *target && *source && (*target)->device == (*source)->device && (*target)->inode == (*source)->inode &&
-      (*target)->kind == FileInfo::Kind::kRegular) {
+  if (target && source && *target && *source && (*target)->device == (*source)->device &&
+      (*target)->inode == (*source)->inode && (*target)->kind == FileInfo::Kind::kRegular) {
     return fail(ErrorCode::kUsage, "the output is the input")
         .hint("to replace the file use --in-place")
         .exit(ExitStatus::kConflictingParameters);
@@ -170,13 +197,16 @@ Result<Output> find_output(CommandContext& context, const Input& input) {
   return output;
 }
 
-Result<void> write_output(CommandContext& context, const Output& output, const SecureBytes& result, const SecureBytes& original) {
+Result<void> write_output(CommandContext& context, const Output& output, const SecureBytes& result,
+                          const SecureBytes& original) {
   if (output.kind == Output::Kind::kStdout) return context.ui.data(result.expose_text());
   Files::ReplaceOptions options;
   if (output.kind == Output::Kind::kInPlace) options.expected = original.expose();
-  const auto method = TRY(or_exit(context.services.files.replace(output.path, result.expose(), options), ExitStatus::kCannotWriteOutput));
+  const auto method = TRY(
+      or_exit(context.services.files.replace(output.path, result.expose(), options), ExitStatus::kCannotWriteOutput));
   if (method == ReplaceMethod::kInPlace) {
-    context.ui.note(format("{}: written in place, because it could not be replaced as a whole here", escape_for_message(output.path)));
+    context.ui.note(format("{}: written in place, because it could not be replaced as a whole here",
+                           escape_for_message(output.path)));
   }
   return {};
 }

@@ -45,8 +45,8 @@ struct Input {
 /// Errors: kUsage for several files; kNotFound for a missing file (exit status 100).
 Result<Input> find_input(CommandContext& context);
 
-/// The format of `path`, or the one named by --input-type / --output-type (format.md 7.2). An unknown name is ignored with a
-/// warning, as SOPS ignores it. Errors: kUnsupported for a format that is still to come.
+/// The format of `path`, or the one named by --input-type / --output-type (format.md 7.2). An unknown name is ignored
+/// with a warning, as SOPS ignores it. Errors: kUnsupported for a format that is still to come.
 Result<const FormatType*> choose_format(CommandContext& context, std::string_view flag, std::string_view path);
 
 /// Where the result goes.
@@ -56,12 +56,14 @@ struct Output {
   std::string path;
 };
 
-/// Errors: kUsage (exit status 8) for --in-place with --output or with standard input; for an --output that is the input.
+/// Errors: kUsage (exit status 8) for --in-place with --output or with standard input; for an --output that is the
+/// input.
 Result<Output> find_output(CommandContext& context, const Input& input);
 
-/// Writes the result. `original` is what the input held when it was read: in place nothing else is replaced (editing.md 1.7).
-/// Errors: exit status 3.
-Result<void> write_output(CommandContext& context, const Output& output, const SecureBytes& result, const SecureBytes& original);
+/// Writes the result. `original` is what the input held when it was read: in place nothing else is replaced
+/// (editing.md 1.7). Errors: exit status 3.
+Result<void> write_output(CommandContext& context, const Output& output, const SecureBytes& result,
+                          const SecureBytes& original);
 
 /// The input as bytes and as the text that its format scans.
 struct InputText {

@@ -10,14 +10,19 @@ namespace {
 
 std::vector<FlagSpec> flags() {
   std::vector<FlagSpec> all = output_flags();
-  all.push_back({.name = "extract", .kind = FlagKind::kString, .value_name = "PATH",
-                 .summary = "only the value at PATH, for example '[\"database\"][\"password\"]'", .words = ValueWords::kKeyPaths});
+  all.push_back({.name = "extract",
+                 .kind = FlagKind::kString,
+                 .value_name = "PATH",
+                 .summary = "only the value at PATH, for example '[\"database\"][\"password\"]'",
+                 .words = ValueWords::kKeyPaths});
   all = merge_flags(std::move(all), type_flags());
   return merge_flags(std::move(all), decrypt_flags());
 }
 
-// cli.md 6.1: a mapping is a file of its own, a string its bytes without a line feed, anything else as the format spells it.
-Result<SecureBytes> extract(const OpenedFile& file, const TreePath& path, const FormatType& output, const EmitStyle& style) {
+// cli.md 6.1: a mapping is a file of its own, a string its bytes without a line feed, anything else as the format
+// spells it.
+Result<SecureBytes> extract(const OpenedFile& file, const TreePath& path, const FormatType& output,
+                            const EmitStyle& style) {
   const Value tree = TRY(decrypted_value(file));
   const Value* value = TRY(find_value(tree, path));
   if (value->kind == ValueKind::kMapping) return output.emit(*value, style);
@@ -58,10 +63,12 @@ const CommandSpec command = {
     .name = "decrypt",
     .arguments = "[FILE]",
     .summary = "decrypt a file to standard output",
-    .manual = "Recovers the data key with the first master key that works here, decrypts every value, verifies the MAC, and only then\n"
-              "prints the plain text. Everything that is no secret stays byte for byte as it is in the encrypted file.\n"
-              "\n"
-              "Without FILE, or with '-', standard input is read; name its format with --input-type.",
+    .manual =
+        "Recovers the data key with the first master key that works here, decrypts every value, verifies the MAC, and "
+        "only then\n"
+        "prints the plain text. Everything that is no secret stays byte for byte as it is in the encrypted file.\n"
+        "\n"
+        "Without FILE, or with '-', standard input is read; name its format with --input-type.",
     .flags = flags,
     .run = run,
 };

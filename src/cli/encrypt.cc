@@ -11,8 +11,9 @@ std::vector<FlagSpec> flags() {
   std::vector<FlagSpec> all = output_flags();
   all = merge_flags(std::move(all), key_flags());
   all = merge_flags(std::move(all), selection_flags());
-  all.push_back({.name = "allow-plaintext", .summary = "permit a rule that selects nothing, and an alias that shows in the clear what "
-                                                       "is encrypted at its anchor"});
+  all.push_back({.name = "allow-plaintext",
+                 .summary = "permit a rule that selects nothing, and an alias that shows in the clear what "
+                            "is encrypted at its anchor"});
   return merge_flags(std::move(all), type_flags());
 }
 
@@ -33,8 +34,8 @@ Result<int> run(CommandContext& context) {
   const EncryptionSettings settings = TRY(encryption_settings(context, input, *format));
 
   const InputText text = TRY(in_context(read_input(context, input, *format), "{}", input.shown));
-  EncryptResult encrypted =
-      TRY(in_context(encrypt_text(text.text(), *format, settings.options, settings.key_list, context.services), "{}", input.shown));
+  EncryptResult encrypted = TRY(in_context(
+      encrypt_text(text.text(), *format, settings.options, settings.key_list, context.services), "{}", input.shown));
   print_warnings(context, input, encrypted.warnings);
   const SecureBytes result = text.encode(std::move(encrypted.text));
   TRY(write_output(context, output, result, text.bytes));
@@ -48,11 +49,15 @@ const CommandSpec command = {
     .name = "encrypt",
     .arguments = "[FILE]",
     .summary = "encrypt a file to standard output",
-    .manual = "Makes a new data key, encrypts it for every master key, and replaces each selected value by its ciphertext. Nothing else of\n"
-              "the file changes: indentation, comments, quotes and line ends stay, and decrypting gives the original byte for byte.\n"
-              "\n"
-              "Keys come from the flags, else from their environment variables, else from the first creation rule of .sops.yaml whose\n"
-              "path_regex matches. Without FILE, or with '-', standard input is read; then --filename-override is needed.",
+    .manual =
+        "Makes a new data key, encrypts it for every master key, and replaces each selected value by its ciphertext. "
+        "Nothing else of\n"
+        "the file changes: indentation, comments, quotes and line ends stay, and decrypting gives the original byte "
+        "for byte.\n"
+        "\n"
+        "Keys come from the flags, else from their environment variables, else from the first creation rule of "
+        ".sops.yaml whose\n"
+        "path_regex matches. Without FILE, or with '-', standard input is read; then --filename-override is needed.",
     .flags = flags,
     .run = run,
 };

@@ -9,7 +9,9 @@ namespace sops::cli_filestatus {
 namespace {
 
 std::vector<FlagSpec> flags() {
-  return {{.name = "input-type", .kind = FlagKind::kString, .value_name = "TYPE",
+  return {{.name = "input-type",
+           .kind = FlagKind::kString,
+           .value_name = "TYPE",
            .summary = "format of the file: yaml, json or binary (default: by the file's name)"}};
 }
 

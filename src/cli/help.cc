@@ -97,8 +97,8 @@ std::string command_help(const CommandSpec& command) {
     for (const CommandSpec* child : command.children) text += format("  {:<20}{}\n", child->name, child->summary);
     return text + "\nsops " + std::string(command.children[0]->name) + " --help tells more, and so on.\n";
   }
-  std::string text = format("sops {}: {}\n\nUsage:\n  sops {} [FLAGS] {}\n\n", command.name, command.summary, command.name,
-                            command.arguments);
+  std::string text = format("sops {}: {}\n\nUsage:\n  sops {} [FLAGS] {}\n\n", command.name, command.summary,
+                            command.name, command.arguments);
   text += std::string(command.manual) + "\n\nFlags:\n" + flag_lines(command.flags());
   text += "\nFlags for every command:\n" + flag_lines(common_flags());
   return text;
@@ -110,20 +110,23 @@ std::string manual_page() {
       ".SH NAME\nsops \\- editor for encrypted files\n"
       ".SH SYNOPSIS\n.B sops\n.I command\n[flags] [file]\n"
       ".SH DESCRIPTION\n"
-      "Encrypts the values of YAML and JSON files and leaves their keys readable, so that secrets can live in version control.\n"
+      "Encrypts the values of YAML and JSON files and leaves their keys readable, so that secrets can live in version "
+      "control.\n"
       "Only the bytes that are secret change: comments, indentation and quotes stay as they are.\n"
       ".SH COMMANDS\n",
       SOPS_COMPATIBLE_VERSION);
   for (const CommandSpec* command : runnable_commands()) {
-    page += format(".SS sops {} [flags] {}\n{}.\n.PP\n{}\n", command->name, roff(command->arguments), roff(command->summary),
-                   roff(command->manual));
+    page += format(".SS sops {} [flags] {}\n{}.\n.PP\n{}\n", command->name, roff(command->arguments),
+                   roff(command->summary), roff(command->manual));
     page += roff_flags(command->flags());
   }
   page += ".SH FLAGS FOR EVERY COMMAND\n" + roff_flags(common_flags());
   page +=
       ".SH EXIT STATUS\n"
-      "Those of SOPS: 0 success, 1 any other error, 2 the input cannot be read, 3 the output cannot be written, 4 the result cannot be\n"
-      "expressed, 8 flags exclude each other, 23 and 25 a value cannot be encrypted or decrypted, 51 the MAC does not fit, 91 a path is\n"
+      "Those of SOPS: 0 success, 1 any other error, 2 the input cannot be read, 3 the output cannot be written, 4 the "
+      "result cannot be\n"
+      "expressed, 8 flags exclude each other, 23 and 25 a value cannot be encrypted or decrypted, 51 the MAC does not "
+      "fit, 91 a path is\n"
       "malformed, 92 no document, 100 no file, 128 no key gives the data key, 203 encrypted already.\n"
       ".SH SEE ALSO\n.BR age (1)\n";
   return page;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// What SOPS has and we have not yet. Named here so that nobody silently gets something else: a flag for such a key, or a file of
-// such a format, is an error that says so. A line goes when its folder comes.
+// What SOPS has and we have not yet. Named here so that nobody silently gets something else: a flag for such a key, or
+// a file of such a format, is an error that says so. A line goes when its folder comes.
 #pragma once
 
 #include <array>
@@ -33,7 +33,7 @@ struct LaterFormat {
 inline constexpr std::array<LaterFormat, 2> kLaterFormats = {{{"dotenv", ".env"}, {"ini", ".ini"}}};
 
 /// Commands of SOPS that are still to come.
-inline constexpr std::array<std::string_view, 8> kLaterCommands = {
-    "edit", "rotate", "set", "unset", "publish", "keyservice", "groups", "updatekeys"};
+inline constexpr std::array<std::string_view, 8> kLaterCommands = {"edit",    "rotate",     "set",    "unset",
+                                                                   "publish", "keyservice", "groups", "updatekeys"};
 
 }  // namespace sops

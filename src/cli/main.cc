@@ -18,8 +18,8 @@ namespace sops {
 
 namespace {
 
-// Runs a command with words that may hold any root flag as well: SOPS ignores most of those in front of a command, silently
-// (cli.md 1.5); here they count.
+// Runs a command with words that may hold any root flag as well: SOPS ignores most of those in front of a command,
+// silently (cli.md 1.5); here they count.
 Result<int> run_command(const CommandSpec& command, std::span<const std::string> words, Services& services, Ui& ui) {
   const std::vector<FlagSpec> flags = command_flags(command);
   const std::vector<FlagSpec> known = merge_flags(flags, root_flags());
@@ -66,21 +66,25 @@ Result<int> run_legacy(std::span<const std::string> words, const ParsedArgs& arg
           .hint(format("did you mean sops {}? A file of that name is written ./{}", *near, escape_for_message(word)))
           .exit(ExitStatus::kNoFile);
     }
-    return fail(ErrorCode::kUnsupported, "editing files is not supported yet").hint("use sops decrypt and sops encrypt");
+    return fail(ErrorCode::kUnsupported, "editing files is not supported yet")
+        .hint("use sops decrypt and sops encrypt");
   }
   return run_command(*find_command(encrypt ? "encrypt" : "decrypt"), words, services, ui);
 }
 
-// A command that only has children: the child that is named, else what SOPS does (cli.md 1.2). `words` are those of the line without
-// the command, `at` where the child would be. nullopt: the command's word is a file name (editing.md 3.6).
-Result<std::optional<int>> run_child(const CommandSpec& command, std::vector<std::string> words, size_t at, Services& services, Ui& ui) {
+// A command that only has children: the child that is named, else what SOPS does (cli.md 1.2). `words` are those of the
+// line without the command, `at` where the child would be. nullopt: the command's word is a file name (editing.md 3.6).
+Result<std::optional<int>> run_child(const CommandSpec& command, std::vector<std::string> words, size_t at,
+                                     Services& services, Ui& ui) {
   const std::vector<FlagSpec> flags = root_flags();
   const std::vector<WordRole> roles = word_roles(words, flags);
   const auto is_given = [&](std::string_view name) {
-    return std::ranges::any_of(roles, [&](const WordRole& role) { return role.flag != nullptr && role.flag->name == name; });
+    return std::ranges::any_of(roles,
+                               [&](const WordRole& role) { return role.flag != nullptr && role.flag->name == name; });
   };
   const bool is_legacy = std::ranges::any_of(roles, [](const WordRole& role) { return is_legacy_mode(role.flag); });
-  while (at < roles.size() && (roles[at].kind == WordRole::Kind::kFlag || roles[at].kind == WordRole::Kind::kValue)) ++at;
+  while (at < roles.size() && (roles[at].kind == WordRole::Kind::kFlag || roles[at].kind == WordRole::Kind::kValue))
+    ++at;
   const std::string word = at < words.size() ? words[at] : "";
   const CommandSpec* child = find_child(command, word);
   if (child != nullptr && !(command.is_ours && is_legacy)) {
@@ -98,8 +102,8 @@ Result<std::optional<int>> run_child(const CommandSpec& command, std::vector<std
   return std::optional<int>(0);
 }
 
-// cli.md 6.12; `sops exec-env FILE -- COMMAND --generate-bash-completion` is for the command. A `--` directly before it is the word that
-// is being completed.
+// cli.md 6.12; `sops exec-env FILE -- COMMAND --generate-bash-completion` is for the command. A `--` directly before it
+// is the word that is being completed.
 bool asks_for_completion(const std::vector<std::string>& words) {
   if (words.empty() || words.back() != "--generate-bash-completion") return false;
   return words.size() < 2 || std::find(words.begin(), words.end() - 2, "--") == words.end() - 2;
@@ -132,15 +136,18 @@ Result<int> run(std::vector<std::string> words, Services& services, Ui& ui) {
         return 0;
       }
       const CommandSpec* topic = at + 1 < words.size() ? find_command(words[at + 1]) : nullptr;
-      if (topic != nullptr && at + 2 < words.size() && !topic->children.empty()) topic = find_child(*topic, words[at + 2]);
+      if (topic != nullptr && at + 2 < words.size() && !topic->children.empty())
+        topic = find_child(*topic, words[at + 2]);
       if (at + 1 < words.size() && topic == nullptr) {
-        return fail(ErrorCode::kUsage, "there is no help on '{}'", escape_for_message(words[at + 1])).exit(ExitStatus::kCannotWriteOutput);
+        return fail(ErrorCode::kUsage, "there is no help on '{}'", escape_for_message(words[at + 1]))
+            .exit(ExitStatus::kCannotWriteOutput);
       }
       TRY(ui.data(topic != nullptr ? command_help(*topic) : program_help()));
       return 0;
     }
     if (std::find(kLaterCommands.begin(), kLaterCommands.end(), name) != kLaterCommands.end()) {
-      return fail(ErrorCode::kUnsupported, "sops {} is not supported yet", name).hint("a file of that name is written ./" + name);
+      return fail(ErrorCode::kUnsupported, "sops {} is not supported yet", name)
+          .hint("a file of that name is written ./" + name);
     }
   }
   const ParsedArgs args = TRY(parse_args(words, flags, services.environment));
@@ -167,6 +174,7 @@ int main(int argc, char** argv) {
     ui.error(status.error());
     _exit(static_cast<int>(status.error().exit_status.value_or(sops::ExitStatus::kGeneric)));
   }
-  // Everything is written by write(2); there is nothing to flush, and skipping the destructors of libraries saves a millisecond.
+  // Everything is written by write(2); there is nothing to flush, and skipping the destructors of libraries saves a
+  // millisecond.
   _exit(*status);
 }

@@ -10,7 +10,8 @@ namespace sops {
 Result<const Config*> configuration(CommandContext& context, const std::string& target) {
   if (!context.config_is_loaded) {
     std::vector<std::string> warnings;
-    auto config = load_config({.explicit_path = context.args.text("config"), .target = target}, context.services, warnings);
+    auto config =
+        load_config({.explicit_path = context.args.text("config"), .target = target}, context.services, warnings);
     for (const std::string& warning : warnings) context.ui.warning(warning);
     context.config = TRY(std::move(config));
     context.config_is_loaded = true;
@@ -22,7 +23,8 @@ Result<EmitStyle> emit_style(CommandContext& context, const FormatType& format) 
   const Config* config = TRY(configuration(context, ""));
   EmitStyle style;
   if (config != nullptr) style.indent = config->stores.indent_for(format.id);
-  if (const auto indent = context.args.number("indent")) style.indent = static_cast<int>(std::clamp<int64_t>(*indent, -100, 100));
+  if (const auto indent = context.args.number("indent"))
+    style.indent = static_cast<int>(std::clamp<int64_t>(*indent, -100, 100));
   return style;
 }
 
@@ -83,14 +85,16 @@ std::string or_else(std::string first, const std::string& second) { return first
 
 }  // namespace
 
-Result<EncryptionSettings> encryption_settings(CommandContext& context, const Input& input, const FormatType& output_format) {
+Result<EncryptionSettings> encryption_settings(CommandContext& context, const Input& input,
+                                               const FormatType& output_format) {
   const ParsedArgs& args = context.args;
   const Config* config = TRY(configuration(context, input.effective));
 
   // The rule counts even where the keys are named by flags (cli.md 3.10).
   const CreationRule* rule = nullptr;
   if (config != nullptr) {
-    const RuleMatch match = TRY(in_context(find_creation_rule(*config, input.effective), "{}", escape_for_message(config->path)));
+    const RuleMatch match =
+        TRY(in_context(find_creation_rule(*config, input.effective), "{}", escape_for_message(config->path)));
     rule = match.rule;
     if (rule != nullptr && args.flag("verbose")) {
       context.ui.note(format("{}: rule {} at line {} of {} applies", input.shown, match.index + 1, rule->position.line,
@@ -100,7 +104,8 @@ Result<EncryptionSettings> encryption_settings(CommandContext& context, const In
 
   EncryptionSettings settings;
   TRY(add_keys_of_flags(context, settings));
-  if (settings.key_list.empty() && rule != nullptr) TRY(in_context(add_keys_of_rule(*rule, settings), "{}", escape_for_message(config->path)));
+  if (settings.key_list.empty() && rule != nullptr)
+    TRY(in_context(add_keys_of_rule(*rule, settings), "{}", escape_for_message(config->path)));
   if (settings.key_list.empty() && rule == nullptr) {
     return fail(ErrorCode::kUsage, "no .sops.yaml with creation rules was found, and no key is named")
         .hint("name a key, for example --age age1…, or write a .sops.yaml");
@@ -112,9 +117,11 @@ Result<EncryptionSettings> encryption_settings(CommandContext& context, const In
   selection.encrypted_suffix = or_else(args.text("encrypted-suffix"), from_rule.encrypted_suffix);
   selection.unencrypted_regex = or_else(args.text("unencrypted-regex"), from_rule.unencrypted_regex);
   selection.encrypted_regex = or_else(args.text("encrypted-regex"), from_rule.encrypted_regex);
-  selection.unencrypted_comment_regex = or_else(args.text("unencrypted-comment-regex"), from_rule.unencrypted_comment_regex);
+  selection.unencrypted_comment_regex =
+      or_else(args.text("unencrypted-comment-regex"), from_rule.unencrypted_comment_regex);
   selection.encrypted_comment_regex = or_else(args.text("encrypted-comment-regex"), from_rule.encrypted_comment_regex);
-  settings.options.mac_only_encrypted = args.flag("mac-only-encrypted") || (rule != nullptr && rule->mac_only_encrypted);
+  settings.options.mac_only_encrypted =
+      args.flag("mac-only-encrypted") || (rule != nullptr && rule->mac_only_encrypted);
   settings.options.allow_plaintext = args.flag("allow-plaintext");
   settings.options.style = TRY(emit_style(context, output_format));
   TRY(Selector::compile(selection, Selector::Strictness::kStrict));

@@ -233,7 +233,7 @@ class FakeCommands final : public Commands {
     std::map<std::string, std::string> files;  // of all folders, by path
   };
   std::vector<Run> runs;
-  int status = 0;                     // what they end with
+  int status = 0;  // what they end with
   std::vector<UserAccount> users;
   std::map<std::string, std::string> files;  // in folders that are still there
   bool holds_signals = false;
@@ -268,7 +268,9 @@ class FakeCommands final : public Commands {
       world_.files[format("{}/{}", path_, name)] = as_text(content);
       return {};
     }
-    Result<void> serve(const std::string& name, std::span<const uint8_t> content) override { return write(name, content); }
+    Result<void> serve(const std::string& name, std::span<const uint8_t> content) override {
+      return write(name, content);
+    }
     Result<void> remove() override {
       std::erase_if(world_.files, [&](const auto& file) { return file.first.starts_with(path_ + "/"); });
       return {};
