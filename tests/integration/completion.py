@@ -255,4 +255,9 @@ def main():
 
 
 if __name__ == "__main__":
+    try:
+        os.close(os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY))
+    except OSError as error:
+        print(f"SKIPPED: there are no pseudo terminals here ({error}), completion is NOT tested")
+        sys.exit(77)
     sys.exit(main())

@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-const fs::path kGolden = fs::path(SOPS_SHARED_DIR) / "golden";
+const fs::path kGolden = fs::path(SOPS_SOURCE_DIR) / "tests/golden";
 
 std::string read_file(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);

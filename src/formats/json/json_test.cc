@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-const fs::path kGolden = fs::path(SOPS_SHARED_DIR) / "golden";
+const fs::path kGolden = fs::path(SOPS_SOURCE_DIR) / "tests/golden";
 const fs::path kSuite = fs::path(SOPS_SHARED_DIR) / "vectors/json-test-suite";
 
 #define SKIP_WITHOUT(folder) \

@@ -680,7 +680,7 @@ void expect_sound(const Document& document) {
 
 // Source: the golden inputs and what SOPS 3.13.3 ended with.
 TEST(YamlScan, TakesAndRefusesTheGoldenInputsAsSopsDoes) {
-  const std::filesystem::path golden = std::filesystem::path(SOPS_SHARED_DIR) / "golden";
+  const std::filesystem::path golden = std::filesystem::path(SOPS_SOURCE_DIR) / "tests/golden";
   if (!std::filesystem::exists(golden)) GTEST_SKIP() << golden << " is not there: the golden files were not tried";
   std::istringstream index(read_file(golden / "index.tsv"));
   size_t tried = 0;

@@ -27,6 +27,7 @@ namespace {
 namespace fs = std::filesystem;
 
 const std::string kShared = SOPS_SHARED_DIR;
+const std::string kGolden = SOPS_SOURCE_DIR "/tests/golden";
 
 std::string read_file(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -36,9 +37,9 @@ std::string read_file(const fs::path& path) {
 /// The golden inputs that SOPS accepts, sorted: name and text.
 std::vector<std::pair<std::string, std::string>> golden_inputs() {
   std::vector<std::pair<std::string, std::string>> inputs;
-  for (const auto& entry : fs::directory_iterator(kShared + "/golden/in")) {
+  for (const auto& entry : fs::directory_iterator(kGolden + "/in")) {
     const std::string name = entry.path().filename();
-    if (entry.path().extension() == ".yaml" && fs::exists(kShared + "/golden/default/" + name + "/enc.yaml")) {
+    if (entry.path().extension() == ".yaml" && fs::exists(kGolden + "/default/" + name + "/enc.yaml")) {
       inputs.emplace_back(name, read_file(entry.path()));
     }
   }
@@ -410,7 +411,7 @@ TEST(EmitFiles, GoldenFilesThatSopsPrintedPrintTheSame) {
   size_t compared = 0;
   for (const auto& [name, text] : golden_inputs()) {
     for (const char* file : {"/dec.yaml", "/as.yaml", "/enc.yaml"}) {
-      const fs::path path = kShared + "/golden/default/" + name + file;
+      const fs::path path = kGolden + "/default/" + name + file;
       if (!fs::exists(path)) continue;
       const std::string printed = read_file(path);
       const Result<Document> document = scan(printed, ScanMode::kEncrypted);
@@ -435,7 +436,7 @@ TEST(EmitFiles, GoldenInputsPrintAsSopsPrintsThem) {
   size_t compared = 0;
   for (const auto& [name, text] : golden_inputs()) {
     if (name == "multi_lead_space.yaml") continue;  // SOPS's own text for it cannot be read (golden/README.md)
-    const fs::path path = kShared + "/golden/default/" + name + "/dec.yaml";
+    const fs::path path = kGolden + "/default/" + name + "/dec.yaml";
     const std::string expected = fs::exists(path) ? read_file(path) : text;
     const Result<Document> document = scan(text, ScanMode::kEncrypted);
     ASSERT_TRUE(document) << name << ": " << to_string(document.error());
@@ -865,7 +866,7 @@ void decrypt_golden(const std::string& folder) {
   const std::string name = fs::path(folder).filename();
   const std::string encrypted = read_file(folder + "/enc.yaml");
   const std::string expected =
-      fs::exists(folder + "/dec.yaml") ? read_file(folder + "/dec.yaml") : read_file(kShared + "/golden/in/" + name);
+      fs::exists(folder + "/dec.yaml") ? read_file(folder + "/dec.yaml") : read_file(kGolden + "/in/" + name);
   const Result<Document> document = scan(encrypted, ScanMode::kEncrypted);
   ASSERT_TRUE(document) << folder << ": " << to_string(document.error());
   const Result<Document> decrypted = scan(expected, ScanMode::kEncrypted);
@@ -941,7 +942,7 @@ TEST(Places, GoldenEncryptedFilesDecryptToWhatSopsPrints) {
   size_t count = 0;
   for (const char* variant : {"default", "encrypted_regex", "enc_comment", "indent", "mac_only", "unenc_comment",
                               "unencrypted_suffix", "old/3.8.1", "old/3.12.2"}) {
-    const std::string root = kShared + "/golden/" + variant;
+    const std::string root = kGolden + "/" + variant;
     ASSERT_TRUE(fs::exists(root)) << root;
     std::vector<std::string> folders;
     for (const auto& entry : fs::directory_iterator(root)) {
@@ -1267,7 +1268,7 @@ TEST(Hostile, WhateverScansCanBeChangedWithoutACrash) {
   const std::string junk = "\n\r\t -?:,[]{}#&*!|>'\"%@`sopsa1\xc2\x85\xe2\x80\xa8";
   for (const auto& [name, original] : inputs) {
     if (original.size() > 5000) continue;
-    const fs::path path = kShared + "/golden/default/" + name + "/enc.yaml";
+    const fs::path path = kGolden + "/default/" + name + "/enc.yaml";
     const std::string base = fs::exists(path) ? read_file(path) : original + "\nsops:\n  version: x\n";
     for (int round = 0; round < 12; ++round) {
       std::string text = base;

@@ -737,7 +737,7 @@ std::string enc_of(const std::string& json) {
 }
 
 TEST(Golden, OpensEveryJsonFileThatSopsWrote) {
-  const std::string golden = std::string(SOPS_SHARED_DIR) + "/golden";
+  const std::string golden = std::string(SOPS_SOURCE_DIR) + "/tests/golden";
   const auto keys = read_vector_file(golden + "/keys/age.txt");
   if (!keys) GTEST_SKIP() << "NOT TESTED: " << golden << " is absent";
   World world;
