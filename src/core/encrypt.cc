@@ -535,19 +535,27 @@ Result<EncryptResult> encrypt_wrapped(std::string_view text, const FormatType& f
   const DataKey key = DataKey::generate(services.random);
   Metadata metadata = new_metadata({}, {}, services);
   metadata.groups = TRY(wrap_data_key(key, keys, services));
-  Mac mac(false);
-  mac.add(text, true);
-  metadata.mac = TRY(encrypt_entry(key, mac.finish(), metadata.lastmodified, services));
 
-  SecureBytes ciphertext;
-  if (!text.empty()) {
-    ValueCipher cipher = TRY(ValueCipher::create(key));
-    std::array<uint8_t, kNonceSize> nonce;
-    services.random.fill(nonce);
-    ciphertext = SecureBytes(ciphertext_size(text.size(), "str"));
-    const std::span<uint8_t> out = ciphertext.expose_mutable();
-    cipher.encrypt(text, "str", "data:", nonce, {reinterpret_cast<char*>(out.data()), out.size()});
-  }
+  // The MAC and the ciphertext do not need each other, and of a large file each takes as long.
+  ValueCipher cipher = TRY(ValueCipher::create(key));
+  std::array<uint8_t, kNonceSize> nonce;
+  services.random.fill(nonce);
+  SecureBytes ciphertext(text.empty() ? 0 : ciphertext_size(text.size(), "str"));
+  std::string mac_text;
+  const size_t grain = text.size() < (size_t{1} << 20) ? 2 : 1;  // a thread costs more than a small file
+  parallel_for(2, grain, [&](size_t begin, size_t end) {
+    for (size_t part = begin; part < end; ++part) {
+      if (part == 0) {
+        Mac mac(false);
+        mac.add(text, true);
+        mac_text = mac.finish();
+      } else if (!text.empty()) {
+        const std::span<uint8_t> out = ciphertext.expose_mutable();
+        cipher.encrypt(text, "str", "data:", nonce, {reinterpret_cast<char*>(out.data()), out.size()});
+      }
+    }
+  });
+  metadata.mac = TRY(encrypt_entry(key, mac_text, metadata.lastmodified, services));
   SecureArena arena;
   EncryptResult result;
   result.text = TRY(format.wrap(ciphertext.expose_text(), metadata_tree(metadata, arena), options.style));
