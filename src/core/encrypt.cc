@@ -219,14 +219,19 @@ Result<void> renew_matching_comments(Plan& plan, const Selector& selector, const
   return {};
 }
 
-// Adds the edit that puts `text` in place of `span`, without a copy of the ciphertext that is most of it.
+// Adds the edits that put `text` in place of `span`, without a copy of the ciphertext that is most of it. Each piece
+// replaces at least one character: insertions at a border could change places with those of a neighbour, a comment
+// behind a quote.
 void add_around(EditList& edits, Span span, std::string_view text, std::string_view ciphertext) {
   const size_t at = text.find(ciphertext);
-  if (at == std::string_view::npos) return edits.add(span, text);
-  if (at > 0) edits.add({span.begin, span.begin}, text.substr(0, at));
-  edits.add_borrowed(span, ciphertext);
-  const std::string_view rest = text.substr(at + ciphertext.size());
-  if (!rest.empty()) edits.add({span.end, span.end}, rest);
+  const std::string_view before = text.substr(0, at);
+  const std::string_view behind = at == std::string_view::npos ? "" : text.substr(at + ciphertext.size());
+  const uint32_t begin = span.begin + (before.empty() ? 0 : 1);
+  const uint32_t end = span.end - (behind.empty() ? 0 : 1);
+  if (at == std::string_view::npos || span.size() < 3) return edits.add(span, text);
+  if (!before.empty()) edits.add({span.begin, begin}, before);
+  edits.add_borrowed({begin, end}, ciphertext);
+  if (!behind.empty()) edits.add({end, span.end}, behind);
 }
 
 // The edits that put the ciphertexts of leaves in place that stand in the text themselves, made on all processors.
