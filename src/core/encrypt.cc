@@ -362,7 +362,13 @@ Result<Encrypted> build(const Plan& plan, const Selector& selector) {
     const EditList edits = TRY(place_ciphertexts(plan));
     encrypted.text = TRY(edits.apply(plan.document.text));
   }  // a large file has many edits: they go before the scan needs room
-  encrypted.document = TRY(plan.format.scan(encrypted.text.expose_text(), ScanMode::kEncrypted));
+  auto scanned = plan.format.scan(encrypted.text.expose_text(), ScanMode::kEncrypted);
+  if (!scanned) {  // its position is one of a text that nobody will see
+    return fail(ErrorCode::kUnsupported, "SOPS would not read the encrypted text at all: {}", scanned.error().message)
+        .hint("nothing was written; please report this file's shape")
+        .exit(ExitStatus::kCannotEncryptTree);
+  }
+  encrypted.document = std::move(*scanned);
   encrypted.walk = TRY(walk(encrypted.document, selector, ExitStatus::kCannotEncryptTree));
   return encrypted;
 }
