@@ -13,8 +13,10 @@
 #include <map>
 #include <sstream>
 
+#include "formats/yaml/condense.h"
 #include "formats/yaml/resolve.h"
 #include "formats/yaml/scan.h"
+#include "formats/yaml/token_stream.h"
 
 namespace sops::yaml {
 namespace {
@@ -824,6 +826,16 @@ TEST(YamlCondensed, GivesTheTreeOfTheTextItself) {
     text += format("list{}:\n  - {}\n  # c\n  - k: {}\n    # in\n# out\n", i, enc, enc);
     text += format("tail{}: {} rest ]\n", i, enc);
     text += format("'{}{}': 1\n", enc, i);
+  }
+  // scan() falls back to the text itself without a word, so that the condensed form is read to its end is asked here.
+  const auto condensed = condense(text);
+  ASSERT_TRUE(condensed.has_value());
+  EXPECT_LT(condensed->text.size(), text.size() / 2);
+  SecureArena arena;
+  {
+    TokenStream stream(text, 0, arena, &*condensed);
+    Token token;
+    while (token.type != TokenType::kStreamEnd) ASSERT_TRUE(stream.next(token).has_value());
   }
   const auto with = scan(text, ScanMode::kEncrypted);
   ASSERT_TRUE(with.has_value());
