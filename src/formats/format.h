@@ -86,6 +86,24 @@ struct FormatType {
   Result<EditList> (*expand_alias)(const Document& document, NodeId id,
                                    std::span<const std::string_view> ciphertexts) = nullptr;
 
+  // Changing one thing in a text (editing.md 1). Each returns edits of `document.text` after which it scans to the tree
+  // with that one change; comments stay, and every changed byte belongs to the node, its separator or its line breaks.
+  // New text looks like its neighbours: indentation, quotes, flow or block, line ends. They also serve for single nodes
+  // of the metadata of an encrypted text. None of them follows aliases. Errors: kUnsupported (exit status 4) for a
+  // value that the format cannot hold, or a place that cannot be changed in its style: core then writes the container
+  // anew.
+
+  /// The node `id` (value of an entry, item, root) holds `value`: in the author's style where that can hold it, else in
+  /// SOPS's (editing.md 1.5). Its anchor stays; a tag that would give the new value another type goes.
+  Result<EditList> (*replace_node)(const Document& document, NodeId id, const Value& value,
+                                   const EmitStyle& style) = nullptr;
+  /// A last entry `child.key`, or a last item, in `container`, which may be empty (`{}`, `[]`, a root without text).
+  Result<EditList> (*append_child)(const Document& document, NodeId container, const Value& child,
+                                   const EmitStyle& style) = nullptr;
+  /// The entry or item `id` goes, with the comment on its own line and its line breaks; comments above it stay. An
+  /// emptied container becomes `{}` or `[]` (editing.md 1.3).
+  Result<EditList> (*remove_child)(const Document& document, NodeId id) = nullptr;
+
   /// Only for formats with `wraps`: the whole encrypted file around the ciphertext of the plain file ("" for an empty
   /// one). Such a format has scan(kEncrypted), read_metadata, write_metadata, wrap and emit, and none of the others. To
   /// decrypt it, core takes the plaintext of the root entry `data` as the whole file.
