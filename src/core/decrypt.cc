@@ -284,6 +284,12 @@ class HintTable {
       by_prefix_;
 };
 
+// The number 5.0 is spelled 5 and then read as an integer, and bytes are read as a text; neither changes the value.
+bool same_when_read(ScalarType decrypted, ScalarType read) {
+  return read == decrypted || (decrypted == ScalarType::kFloat && read == ScalarType::kInt) ||
+         (decrypted == ScalarType::kBytes && read == ScalarType::kString);
+}
+
 // Scans `candidate` and compares every value with what was decrypted.
 bool holds_same_values(const FormatType& format, std::string_view candidate, const Document& document, const Walk& plan,
                        const std::vector<LeafValue>& values) {
@@ -305,7 +311,7 @@ bool holds_same_values(const FormatType& format, std::string_view candidate, con
     const Leaf& leaf = found->leaves[found_values[i]];
     const Node& node = scanned->node(leaf.node);
     const TypedText& expected = values[plan_values[i]].value;
-    if (node.type != expected.type || node.text != expected.text) return false;
+    if (!same_when_read(expected.type, node.type) || node.text != expected.text) return false;
     plan.aad(document, plan.leaves[plan_values[i]], a);
     found->aad(*scanned, leaf, b);
     if (a != b || leaf.branch != plan.leaves[plan_values[i]].branch) return false;
@@ -320,9 +326,10 @@ bool holds_same_values(const FormatType& format, std::string_view candidate, con
   return expected_texts == found_texts;
 }
 
-// Edits for every decrypted leaf that stands in the text itself (not in an alias's copy).
-Result<SecureBytes> render(const FormatType& format, const Document& document, const Walk& walk,
-                           const std::vector<LeafValue>& values, const HintTable* hints) {
+// Edits for every decrypted leaf that stands in the text itself (not in an alias's copy), then those that take the
+// metadata out.
+Result<EditList> render_edits(const FormatType& format, const Document& document, const Walk& walk,
+                              const std::vector<LeafValue>& values, const HintTable* hints) {
   EditList edits;
   SecureBuffer spelled;
   NodeId skip_until = 0;  // leaves before it lie in a container that a hint replaced
@@ -361,6 +368,12 @@ Result<SecureBytes> render(const FormatType& format, const Document& document, c
   }
   EditList metadata = TRY(format.remove_metadata(document));
   edits.append(std::move(metadata));
+  return edits;
+}
+
+Result<SecureBytes> render(const FormatType& format, const Document& document, const Walk& walk,
+                           const std::vector<LeafValue>& values, const HintTable* hints) {
+  const EditList edits = TRY(render_edits(format, document, walk, values, hints));
   return edits.apply(document.text);
 }
 
@@ -406,6 +419,21 @@ Result<SecureBytes> decrypted_text(OpenedFile& file) {
   if (!hints_fit)
     file.warnings.push_back("the layout hints of the file do not fit it; values are spelled as SOPS would");
   return text;
+}
+
+Result<EditList> plain_edits(const OpenedFile& file) {
+  const auto without_hints = [&] { return render_edits(*file.format, file.document, file.walk, file.values, nullptr); };
+  if (file.layout.empty()) return without_hints();
+  const auto hints = decode_layout(file.layout.expose_text());
+  if (!hints) return without_hints();
+  if (hints->size() == 1 && hints->front().whole) {
+    return fail(ErrorCode::kUnsupported, "the plain text comes from a hint as a whole");
+  }
+  const HintTable table(*hints);
+  EditList edits = TRY(render_edits(*file.format, file.document, file.walk, file.values, &table));
+  const SecureBytes text = TRY(edits.apply(file.document.text));
+  if (holds_same_values(*file.format, text.expose_text(), file.document, file.walk, file.values)) return edits;
+  return without_hints();
 }
 
 Result<Value> decrypted_value(const OpenedFile& file) {

@@ -55,6 +55,10 @@ Result<OpenedFile> open_file(std::string_view text, const FormatType& format, co
 /// to file.warnings if the layout hints do not fit.
 Result<SecureBytes> decrypted_text(OpenedFile& file);
 
+/// The edits of the encrypted text that give decrypted_text(). They borrow from `file`. Errors:
+/// kUnsupported if the text comes from a layout hint for the whole of it.
+Result<EditList> plain_edits(const OpenedFile& file);
+
 /// The first branch as a tree with plaintext values, without metadata (for --extract). Views into `file`.
 Result<Value> decrypted_value(const OpenedFile& file);
 

@@ -260,12 +260,11 @@ EditList place_direct_leaves(const Plan& plan) {
     for (size_t i = begin; i < end; ++i) {
       const Leaf& leaf = plan.walk.leaves[i];
       if (!plan.encrypt[i] || leaf.alias != kNoNode) continue;
-      const Span span = plan.format.place(plan.document, leaf.node, plan.ciphertexts[i], text);
-      if (!plan.as_before.empty() && !plan.as_before[i].empty() && span == plan.document.node(leaf.node).span) {
-        pieces[begin / kLeavesPerPiece].add_borrowed(span, plan.as_before[i]);
-        text.clear();
+      if (!plan.as_before.empty() && !plan.as_before[i].text.empty()) {
+        pieces[begin / kLeavesPerPiece].add_borrowed(plan.as_before[i].span, plan.as_before[i].text);
         continue;
       }
+      const Span span = plan.format.place(plan.document, leaf.node, plan.ciphertexts[i], text);
       add_around(pieces[begin / kLeavesPerPiece], span, text.view(), plan.ciphertexts[i]);
       text.clear();
     }
@@ -433,8 +432,9 @@ size_t depth_of(const Document& document, NodeId id) {
 
 // What decrypting would make of one leaf, compared with the author's spelling.
 struct Spelled {
-  Span span;               // of the encrypted text
-  bool as_author = false;  // decrypting gives the author's spelling by itself
+  Span span;                // of the encrypted text
+  std::string_view author;  // the author's spelling of that piece
+  bool as_author = false;   // decrypting gives it by itself
 };
 
 // Spells every leaf that was encrypted in the text itself, on all processors.
@@ -448,7 +448,9 @@ std::vector<Spelled> spell_leaves(const Plan& plan, const Encrypted& encrypted) 
       const Node& node = plan.document.node(leaf.node);
       all[i].span = plan.format.spell(encrypted.document, encrypted.walk.leaves[i].node, {node.type, node.text},
                                       leaf.is_comment, text);
-      all[i].as_author = text.view() == plan.document.slice(node.span);
+      const bool is_old = !plan.as_before.empty() && !plan.as_before[i].text.empty();
+      all[i].author = plan.document.slice(is_old ? plan.as_before[i].span : node.span);
+      all[i].as_author = text.view() == all[i].author;
       text.clear();
     }
   });
@@ -485,9 +487,7 @@ Result<bool> needs_no_layout(const Plan& plan, const Encrypted& encrypted, const
                              std::string_view original) {
   EditList edits;
   for (size_t i = 0; i < spelled.size(); ++i) {
-    const Leaf& leaf = plan.walk.leaves[i];
-    if (spelled[i].as_author)
-      edits.add_borrowed(spelled[i].span, plan.document.slice(plan.document.node(leaf.node).span));
+    if (spelled[i].as_author) edits.add_borrowed(spelled[i].span, spelled[i].author);
   }
   EditList metadata = TRY(plan.format.remove_metadata(encrypted.document));
   edits.append(std::move(metadata));

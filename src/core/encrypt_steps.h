@@ -13,6 +13,13 @@
 
 namespace sops {
 
+/// The piece of a plain text that an encrypted leaf was decrypted to, and the encrypted text that it came from, with
+/// its quotes. Without text: there is none.
+struct OldSpelling {
+  Span span;
+  std::string_view text;
+};
+
 /// A text that is going to be encrypted, and what will stand where.
 struct Plan {
   const FormatType& format;
@@ -23,9 +30,8 @@ struct Plan {
   std::vector<bool> encrypt;                  // for each leaf
   std::vector<std::string_view> ciphertexts;  // for each leaf; empty where nothing is encrypted
   std::vector<SecureArena> storage;           // of the ciphertexts
-  /// For each leaf the text that stood in its place in an older version of the file, quotes included; empty: none. The
-  /// vector is empty where there is no older version.
-  std::vector<std::string_view> as_before;
+  /// For each leaf how it stood in an older version of the file. Empty where there is no older version.
+  std::vector<OldSpelling> as_before;
 };
 
 /// The encrypted text with placeholder metadata, scanned as SOPS will scan it.

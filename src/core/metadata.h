@@ -17,6 +17,7 @@ namespace sops {
 struct KeyEntry {
   std::string source;  // the list's name: "age", "kms" …
   FieldMap fields;
+  bool operator==(const KeyEntry&) const = default;
 };
 
 /// Master keys of which each alone recovers the data key, or this group's share of it.

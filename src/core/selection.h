@@ -24,6 +24,7 @@ struct SelectionSettings {
   int count() const;
   /// The default when none is set (format.md 3.1).
   static SelectionSettings standard() { return {.unencrypted_suffix = "_unencrypted"}; }
+  bool operator==(const SelectionSettings&) const = default;
 };
 
 /// One compiled setting. const members are thread safe.
