@@ -337,11 +337,14 @@ bool same_path(const Plan& plan, const Leaf& leaf, const Encrypted& encrypted, c
 // Compares the encrypted text as scanned with the plan. Comments whose path differs from the planned one are collected.
 Result<std::vector<size_t>> compare_with_plan(const Plan& plan, const Encrypted& encrypted) {
   std::vector<size_t> moved_comments;
-  if (encrypted.walk.leaves.size() != plan.walk.leaves.size()) {
-    const Leaf& last = plan.walk.leaves[std::min(plan.walk.leaves.size(), encrypted.walk.leaves.size()) - 1];
-    return not_as_planned(
-        plan, last,
-        format("it has {} values and comments instead of {}", encrypted.walk.leaves.size(), plan.walk.leaves.size()));
+  const size_t planned = plan.walk.leaves.size();
+  const size_t found = encrypted.walk.leaves.size();
+  if (found != planned) {
+    const std::string what = format("it has {} values and comments instead of {}", found, planned);
+    // One of the two has a leaf, but not necessarily the plan.
+    const Leaf whole{.node = plan.document.branches.front().root};
+    const Leaf& last = planned == 0 ? whole : plan.walk.leaves[std::min(planned, std::max<size_t>(found, 1)) - 1];
+    return not_as_planned(plan, last, what);
   }
   for (size_t i = 0; i < plan.walk.leaves.size(); ++i) {
     const Leaf& leaf = plan.walk.leaves[i];

@@ -730,6 +730,9 @@ void append_flow(const Value& value, const FlowLayout& layout, SecureBuffer& out
     const Value& child = container.children[frame.at++];
     if (child.kind == ValueKind::kComment) {
       if (!after_comment) out.append(layout.line_break);
+      // With CR LF the comment would be the foot of what stands before it, which a bracket loses (yaml.md 1.3.3); after
+      // an empty line it is the head of what follows.
+      if (!after_comment && layout.line_break == "\r\n") out.append(layout.line_break);
       append_comment(child.text, layout.line_break, out);
       after_comment = true;
       continue;

@@ -135,7 +135,10 @@ uint32_t TokenReader::removed_on_line(uint32_t begin) {
 // is none.
 bool TokenReader::find_scalar(std::string_view value, uint32_t short_begin, uint32_t short_end, Token& token) {
   const std::string_view body = value.substr(0, value.find_last_not_of('\n') + 1);
-  const size_t at = source_.substr(short_begin, short_end - short_begin).find(body);
+  const std::string_view source = source_.substr(short_begin, short_end - short_begin);
+  // The comment on the header line of a block scalar is no part of its value, though it may hold the same letters.
+  const bool has_header = token.style == NodeStyle::kLiteral || token.style == NodeStyle::kFolded;
+  const size_t at = source.find(body, has_header ? source.find_first_of("\r\n") : 0);
   if (at == std::string_view::npos) return false;
   const auto begin = static_cast<uint32_t>(short_begin + at);
   const auto end = static_cast<uint32_t>(begin + body.size());

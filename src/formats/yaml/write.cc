@@ -825,6 +825,15 @@ bool has_own_line(const Document& document, const Node& root) {
          (behind == text.size() || break_length(text, behind) > 0);
 }
 
+/// True if the text ends in a comment without a line break. Behind a block such a comment belongs to the innermost
+/// level whose column is not beyond the comment's *end* (yaml.md 1.3.4), which encrypting moves.
+bool ends_in_open_comment(const Document& document) {
+  const std::string_view text = document.text;
+  if (break_length_before(text, text.size()) > 0) return false;
+  return std::any_of(document.nodes.begin(), document.nodes.end(),
+                     [&](const Node& node) { return node.kind == NodeKind::kComment && node.span.end == text.size(); });
+}
+
 /// True if a line added at the end of the text would change the value of the literal that ends it.
 bool ends_in_open_literal(const Document& document, const Branch& branch) {
   const std::string_view text = document.text;
@@ -873,7 +882,8 @@ void add_entry(const Document& document, const Branch& branch, const Value& cont
     return add_to_block_root(document, branch, content, step, edits);
   }
   const bool is_empty = root.style != NodeStyle::kFlow || root.next == branch.root + 1;
-  if (is_empty && root.content == root.span.begin && has_own_line(document, root)) {
+  const bool block_fits = !ends_in_open_comment(document) || &branch != &document.branches.back();
+  if (is_empty && root.content == root.span.begin && has_own_line(document, root) && block_fits) {
     SecureBuffer out;
     append_block_entry(content, column_of(document.text, root.span.begin), step, line_break, out);
     edits.add(make_span(root.span.begin, skip_blanks(document.text, root.span.end)), out.view());

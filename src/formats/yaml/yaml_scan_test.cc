@@ -852,6 +852,28 @@ TEST(YamlCondensed, GivesTheTreeOfTheTextItself) {
   }
 }
 
+// Condensed, all ciphertexts look alike: the one in a comment on the header line is not the value.
+TEST(YamlCondensed, TellsAHeadersCommentFromTheValue) {
+  std::string text;
+  for (int i = 0; i < 50; ++i) {
+    text += format("lit{}: |+ # ENC[AES256_GCM,data:oYyi,iv:MyID,tag:t5z2,type:comment]\n", i);
+    text += format("  ENC[AES256_GCM,data:zzzz{},iv:MyID,tag:t5z2,type:str]\n\n", i);
+    text += format("clear{}: > # ENC[AES256_GCM,data:oYyi,iv:MyID,tag:t5z2,type:comment]\n  A\n", i);
+  }
+  ASSERT_TRUE(condense(text).has_value());
+  const auto document = scan(text, ScanMode::kEncrypted);
+  ASSERT_TRUE(document.has_value());
+  int values = 0;
+  for (const Node& node : document->nodes) {
+    if (node.kind != NodeKind::kScalar) continue;
+    const std::string expected =
+        values % 2 == 0 ? format("ENC[AES256_GCM,data:zzzz{},iv:MyID,tag:t5z2,type:str]\n\n", values / 2) : "A\n";
+    EXPECT_EQ(node.text, expected);
+    ++values;
+  }
+  EXPECT_EQ(values, 100);
+}
+
 // A key that is too long for libyaml stays too long when it is condensed.
 TEST(YamlCondensed, KeepsTheLimitOfImplicitKeys) {
   std::string text;

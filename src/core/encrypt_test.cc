@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MPL-2.0
+//
+// Documents that were once refused, or read otherwise than SOPS reads them. tests/interop found them, with SOPS 3.13.3
+// as the judge; here is what can be checked without it.
+#include "core/encrypt.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "core/decrypt.h"
+#include "tests/support/fake_services.h"
+#include "tests/support/vectors.h"
+
+namespace sops {
+namespace {
+
+std::string golden_key(const char* name) {
+  return read_vector_file(std::filesystem::path(SOPS_SOURCE_DIR) / "tests/golden/keys" / name).value();
+}
+
+// Encrypts and decrypts; returns the encrypted text without the metadata, or what went wrong.
+std::string encrypt_and_back(std::string_view text, const SelectionSettings& selection = {}) {
+  FakeServices fakes;
+  fakes.environment.set("SOPS_AGE_KEY_FILE", "/age.txt");
+  fakes.files.put("/age.txt", golden_key("age.txt"));
+  const KeySourceType* age = find_key_source("age");
+  const std::string recipient = golden_key("age.pub");
+  const auto keys = age->from_list(recipient.substr(0, recipient.find('\n')));
+  if (!keys) return "keys: " + to_string(keys.error());
+
+  const FormatType& format = *find_format("yaml");
+  const EncryptOptions options{.selection = selection, .allow_plaintext = true};
+  const auto encrypted = encrypt_text(text, format, options, {{age, keys->front().get()}}, fakes.services());
+  if (!encrypted) return "encrypt: " + to_string(encrypted.error());
+  auto opened = open_file(encrypted->text.expose_text(), format, {}, fakes.services());
+  if (!opened) return "open: " + to_string(opened.error());
+  for (const std::string& warning : opened->warnings) ADD_FAILURE() << warning;
+  const auto decrypted = decrypted_text(*opened);
+  if (!decrypted) return "decrypt: " + to_string(decrypted.error());
+  EXPECT_EQ(decrypted->expose_text(), text);
+  const auto without = format.remove_metadata(opened->document);
+  if (!without) return "metadata: " + to_string(without.error());
+  return std::string(without->apply(encrypted->text.expose_text())->expose_text());
+}
+
+// The text with every ciphertext as `E`.
+std::string shortened(std::string text) {
+  constexpr std::string_view kStart = "ENC[";
+  for (size_t at = text.find(kStart); at != std::string::npos; at = text.find(kStart, at + 1)) {
+    text.replace(at, text.find(']', at) + 1 - at, "E");
+  }
+  return text;
+}
+
+// yaml.md 1.3.3 step 2: with CR LF a comment directly behind a bracket is lost.
+TEST(Encrypt, KeepsCommentsOfAnExpandedAliasWithCrLf) {
+  EXPECT_EQ(shortened(encrypt_and_back("t: &a0\r\n# c\r\n {r: s}\r\ny: [*a0]")),
+            "t: &a0\r\n#E\r\n {r: \"E\"}\r\ny: [{\r\n\r\n#E\r\nr: \"E\"}]");
+  EXPECT_EQ(
+      shortened(encrypt_and_back("o:\r\n  t: &a0\r\n    r: s\r\n    # c\r\n    # d\r\n    u: v\r\n  y: [*a0]\r\n")),
+      "o:\r\n  t: &a0\r\n    r: E\r\n    #E\r\n    #E\r\n    u: E\r\n"
+      "  y: [{r: \"E\"\r\n\r\n#E\r\n#E\r\n, u: \"E\"}]\r\n");
+}
+
+// yaml.md 1.3.4: where the text ends decides which levels end before the last comment, and encrypting moves that.
+TEST(Encrypt, KeepsACommentThatEndsTheTextBehindAnEmptyRoot) {
+  for (std::string_view text : {"null\n#a", "~\n# c", "null\n#abc", "null\n# a long comment", "null\n\n  # c",
+                                "a: 1\n---\nnull\n# a long comment"}) {
+    EXPECT_TRUE(shortened(encrypt_and_back(text)).ends_with("#E")) << text;
+  }
+}
+
+}  // namespace
+}  // namespace sops
