@@ -84,4 +84,34 @@ Result<Value> to_value(const Document& document, NodeId id) {
   }
 }
 
+bool same_tree(const Value& a, const Value& b, Comments comments) {
+  std::vector<std::pair<const Value*, const Value*>> open = {{&a, &b}};
+  while (!open.empty()) {
+    const auto [x, y] = open.back();
+    open.pop_back();
+    if (x->kind != y->kind) return false;
+    if (x->kind == ValueKind::kScalar && (x->type != y->type || x->text != y->text)) return false;
+    if (x->kind == ValueKind::kComment && x->text != y->text) return false;
+    const auto skip = [comments](const Value& value, size_t at) {
+      while (comments == Comments::kIgnore && at < value.children.size() &&
+             value.children[at].kind == ValueKind::kComment) {
+        ++at;
+      }
+      return at;
+    };
+    size_t i = skip(*x, 0);
+    size_t j = skip(*y, 0);
+    while (i < x->children.size() && j < y->children.size()) {
+      const Value& left = x->children[i];
+      const Value& right = y->children[j];
+      if (x->kind == ValueKind::kMapping && left.kind != ValueKind::kComment && left.key != right.key) return false;
+      open.emplace_back(&left, &right);
+      i = skip(*x, i + 1);
+      j = skip(*y, j + 1);
+    }
+    if (i < x->children.size() || j < y->children.size()) return false;
+  }
+  return true;
+}
+
 }  // namespace sops

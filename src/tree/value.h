@@ -44,4 +44,11 @@ struct Value {
 /// Errors: kUnsupported beyond kMaxDepth.
 Result<Value> to_value(const Document& document, NodeId id);
 
+/// What same_tree does with comments.
+enum class Comments : uint8_t { kCompare, kIgnore };
+
+/// True if both trees have the same structure, keys, types and texts in the same order. The keys of `a` and `b`
+/// themselves do not count, and neither does whether a comment is inline.
+bool same_tree(const Value& a, const Value& b, Comments comments = Comments::kCompare);
+
 }  // namespace sops

@@ -90,7 +90,7 @@ class Emitter {
   };
 
   Result<void> begin(const Value& value) {
-    if (value.kind == ValueKind::kScalar) return append_scalar({value.type, value.text}, out_);
+    if (value.kind == ValueKind::kScalar) return append_scalar({value.type, value.text}, out_, layout_.keep_types);
     if (value.kind == ValueKind::kComment) return {};
     if (open_.size() == kMaxDepth) {
       return fail(ErrorCode::kUnsupported, "nested deeper than {} levels", kMaxDepth)
@@ -137,7 +137,7 @@ NumberText json_number(double value) {
   return has_exponent ? exponent_text(decimal, 1) : canonical_float_text(value);
 }
 
-Result<void> append_float(std::string_view canonical, SecureBuffer& out) {
+Result<void> append_float(std::string_view canonical, bool keep_type, SecureBuffer& out) {
   const bool is_finite = canonical.find_first_of("0123456789") != std::string_view::npos;
   const std::optional<double> value = is_finite ? parse_decimal_literal(canonical) : std::nullopt;
   if (!value) {
@@ -145,7 +145,9 @@ Result<void> append_float(std::string_view canonical, SecureBuffer& out) {
         .hint("put it in quotes, or choose YAML")
         .exit(ExitStatus::kCannotSerialize);
   }
-  out.append(json_number(*value).view());
+  const NumberText number = json_number(*value);
+  out.append(number.view());
+  if (keep_type && number.view().find_first_of(".e") == std::string_view::npos) out.append(".0");
   return {};
 }
 
@@ -178,7 +180,7 @@ void append_string(std::string_view text, SecureBuffer& out) {
   out.append("\"");
 }
 
-Result<void> append_scalar(const TypedText& scalar, SecureBuffer& out) {
+Result<void> append_scalar(const TypedText& scalar, SecureBuffer& out, bool keep_type) {
   const std::string_view text = scalar.text;
   switch (scalar.type) {
     case ScalarType::kNull:
@@ -192,7 +194,7 @@ Result<void> append_scalar(const TypedText& scalar, SecureBuffer& out) {
       out.append(text);
       break;
     case ScalarType::kFloat:
-      return append_float(text, out);
+      return append_float(text, keep_type, out);
     case ScalarType::kTime:
       append_quoted(text, out);
       break;

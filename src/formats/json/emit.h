@@ -18,6 +18,7 @@ struct Layout {
   std::string step = "\t";  // what each level adds
   std::string colon = ": ";
   std::string comma = ", ";  // of one-line text
+  bool keep_types = false;   // a whole float gets a point, so that it stays a float
 };
 
 /// One level of indentation in SOPS's style (format.md 6B): unset or -1 a tab, else that many spaces.
@@ -28,8 +29,9 @@ Result<std::string> indentation_step(const EmitStyle& style);
 /// Errors: kUnsupported for infinity, not-a-number and beyond kMaxDepth, with SOPS's exit status.
 Result<void> append_value(const Value& value, const Layout& layout, SecureBuffer& out);
 
-/// Appends a scalar as SOPS writes it (format.md 6.2.8). Errors: kUnsupported for infinity and not-a-number.
-Result<void> append_scalar(const TypedText& scalar, SecureBuffer& out);
+/// Appends a scalar as SOPS writes it (format.md 6.2.8); with `keep_type` a whole float gets a point, so that it stays
+/// a float. Errors: kUnsupported for infinity and not-a-number.
+Result<void> append_scalar(const TypedText& scalar, SecureBuffer& out, bool keep_type = false);
 
 /// FormatType::emit and emit_value.
 Result<SecureBytes> emit(const Value& tree, const EmitStyle& style);

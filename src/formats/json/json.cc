@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "formats/json/change.h"
 #include "formats/json/emit.h"
 #include "formats/json/metadata.h"
 #include "formats/json/scan.h"
@@ -63,6 +64,9 @@ extern const FormatType type = {
     .remove_metadata = remove_metadata,
     .place = place,
     .spell = spell,
+    .replace_node = replace_node,
+    .append_child = append_child,
+    .remove_child = remove_child,
     .emit = emit,
     .emit_value = emit_value,
 };

@@ -13,12 +13,10 @@
 #include <algorithm>
 
 #include "formats/json/emit.h"
+#include "formats/json/white_space.h"
 
 namespace sops::json {
 namespace {
-
-constexpr std::string_view kSpace = " \t\r\n";
-constexpr std::string_view kBreaks = "\r\n";
 
 // The first and the last entry of the root, and the one before `sops`.
 struct Entries {
@@ -37,47 +35,6 @@ Entries root_entries(const Document& document) {
     entries.last = id;
   }
   return entries;
-}
-
-// White space that ends at `end`.
-std::string_view space_before(std::string_view text, size_t end) {
-  const size_t last = text.substr(0, end).find_last_not_of(kSpace);
-  const size_t begin = last == std::string_view::npos ? 0 : last + 1;
-  return text.substr(begin, end - begin);
-}
-
-// White space before an entry or item.
-std::string_view space_before(const Document& document, NodeId id) {
-  const Node& node = document.node(id);
-  return space_before(document.text, node.key_span.size() > 0 ? node.key_span.begin : node.span.begin);
-}
-
-// The last line break of some white space with what follows it: how the entry behind it begins its line.
-struct LineStart {
-  std::string_view line_break;  // empty if there is none
-  std::string_view indent;
-};
-
-LineStart line_start(std::string_view space) {
-  const size_t at = space.find_last_of(kBreaks);
-  if (at == std::string_view::npos) return {};
-  const size_t length = at > 0 && space[at] == '\n' && space[at - 1] == '\r' ? 2 : 1;
-  return {space.substr(at + 1 - length, length), space.substr(at + 1)};
-}
-
-// How the author writes the colon behind a key; anything unusual (aligned columns, line breaks) counts as usual.
-std::string colon_of(const Document& document, NodeId id) {
-  const Node& node = document.node(id);
-  const std::string_view found = document.text.substr(node.key_span.end, node.span.begin - node.key_span.end);
-  for (const std::string_view usual : {":", " : "}) {
-    if (found == usual) return std::string(usual);
-  }
-  return ": ";
-}
-
-// What stands behind the commas of one-line text, judged by the entry `id`, which is not the first of its container.
-std::string comma_before(const Document& document, NodeId id) {
-  return space_before(document, id).empty() ? "," : ", ";
 }
 
 // One level of the author's indentation below entries that are indented by `indent`, from the first one that has a

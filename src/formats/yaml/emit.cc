@@ -674,16 +674,18 @@ void append_block(const Value& container, const BlockLayout& layout, SecureBuffe
   BlockWriter(layout, out).write(container);
 }
 
-void append_flow_key(std::string_view key, bool always_quoted, SecureBuffer& out) {
-  constexpr size_t kLongestPlainKey = 100;
-  constexpr size_t kLongestImplicitKey = 160;  // libyaml's limit is 1024 characters, escapes included: at most 6 each
+bool is_flow_word(std::string_view text) {
   const auto is_word = [](char c) {
     return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-' || c == '.';
   };
-  const bool plain = !always_quoted && !key.empty() && key.size() <= kLongestPlainKey &&
-                     std::all_of(key.begin(), key.end(), is_word) && choose_style(key) == StringStyle::kPlain &&
-                     key[0] != '-';
-  if (plain) return out.append(key);
+  return !text.empty() && std::all_of(text.begin(), text.end(), is_word) && text[0] != '-' &&
+         choose_style(text) == StringStyle::kPlain;
+}
+
+void append_flow_key(std::string_view key, bool always_quoted, SecureBuffer& out) {
+  constexpr size_t kLongestPlainKey = 100;
+  constexpr size_t kLongestImplicitKey = 160;  // libyaml's limit is 1024 characters, escapes included: at most 6 each
+  if (!always_quoted && key.size() <= kLongestPlainKey && is_flow_word(key)) return out.append(key);
   if (key.size() > kLongestImplicitKey) out.append("? ");
   if (!is_utf8(key)) {
     append_binary(key, {}, /*one_line=*/true, out);

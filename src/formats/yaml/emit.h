@@ -114,6 +114,9 @@ struct FlowLayout {
 /// Any value in flow style on one line, strings in double quotes. Comments, if there are any, get lines of their own.
 void append_flow(const Value& value, const FlowLayout& layout, SecureBuffer& out);
 
+/// True if `text` is a simple word that may stand unquoted in a flow collection and is a string there.
+bool is_flow_word(std::string_view text);
+
 /// A key in flow style, without its `:`.
 void append_flow_key(std::string_view key, bool always_quoted, SecureBuffer& out);
 

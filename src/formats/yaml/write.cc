@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "formats/yaml/emit.h"
+#include "formats/yaml/places.h"
 #include "formats/yaml/scan.h"
 
 namespace sops::yaml {
@@ -17,155 +18,6 @@ namespace {
 
 constexpr std::string_view kMetadataKey = "sops";
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-
-// ---- Lines --------------------------------------------------------------------------------------------------------
-
-/// Length of the line break at `at`: CR LF, LF, CR, NEL, LS or PS; 0 if there is none.
-size_t break_length(std::string_view text, size_t at) {
-  if (at >= text.size()) return 0;
-  switch (text[at]) {
-    case '\n':
-      return 1;
-    case '\r':
-      return at + 1 < text.size() && text[at + 1] == '\n' ? 2 : 1;
-    case '\xc2':
-      return at + 1 < text.size() && text[at + 1] == '\x85' ? 2 : 0;
-    case '\xe2': {
-      const std::string_view rune = text.substr(at, 3);
-      return rune == "\xe2\x80\xa8" || rune == "\xe2\x80\xa9" ? 3 : 0;
-    }
-    default:
-      return 0;
-  }
-}
-
-/// Length of the line break that ends just before `at`, 0 if there is none.
-size_t break_length_before(std::string_view text, size_t at) {
-  for (size_t length : {3, 2, 1}) {
-    if (at >= length && break_length(text, at - length) == length) return length;
-  }
-  return 0;
-}
-
-size_t line_start(std::string_view text, size_t at) {
-  while (at > 0 && break_length_before(text, at) == 0) --at;
-  if (at == 0 && text.starts_with(kByteOrderMark)) at = kByteOrderMark.size();
-  return at;
-}
-
-/// The end of the line that `at` is in, before its break.
-size_t line_end(std::string_view text, size_t at) {
-  while (at < text.size() && break_length(text, at) == 0) ++at;
-  return at;
-}
-
-size_t skip_blanks(std::string_view text, size_t at) {
-  while (at < text.size() && (text[at] == ' ' || text[at] == '\t')) ++at;
-  return at;
-}
-
-/// The break that new lines end in: the first one of the text, LF if it has none.
-std::string_view file_break(std::string_view text) {
-  const size_t at = text.find_first_of("\r\n");
-  return at == std::string_view::npos ? "\n" : text.substr(at, break_length(text, at));
-}
-
-Span make_span(size_t begin, size_t end) { return {static_cast<uint32_t>(begin), static_cast<uint32_t>(end)}; }
-
-/// Position of the `#` of a comment that stands behind `at` on the same line, the size of the text if there is none.
-size_t comment_behind(std::string_view text, size_t at) {
-  const size_t next = skip_blanks(text, at);
-  return next < text.size() && text[next] == '#' ? next : text.size();
-}
-
-// ---- Nodes --------------------------------------------------------------------------------------------------------
-
-bool is_block_scalar(const Node& node) { return node.style == NodeStyle::kLiteral || node.style == NodeStyle::kFolded; }
-
-/// True if a block scalar's header ends in a comment: the span then leaves the header out (scan.h).
-bool has_header_comment(const Node& node) { return is_block_scalar(node) && node.content < node.span.begin; }
-
-/// The column of a block collection; for a mapping with explicit keys that of its first `?`.
-size_t collection_column(const Document& document, const Node& node) {
-  size_t at = node.content;
-  size_t before = at;
-  while (before > 0 && document.text[before - 1] == ' ') --before;
-  const bool question = before > 0 && before < at && document.text[before - 1] == '?';
-  if (question &&
-      (before == 1 || document.text[before - 2] == ' ' || break_length_before(document.text, before - 1) > 0)) {
-    at = before - 1;
-  }
-  return column_of(document.text, at);
-}
-
-/// The first child of a container that is not a comment, kNoNode if there is none.
-NodeId first_element(const Document& document, NodeId container) {
-  for (NodeId id = container + 1; id < document.node(container).next; id = document.node(id).next) {
-    if (document.node(id).kind != NodeKind::kComment) return id;
-  }
-  return kNoNode;
-}
-
-/// The tag among the properties of a node, empty if it has none.
-Span find_tag(const Document& document, const Node& node) {
-  size_t at = node.span.begin;
-  while (at < node.content) {
-    const char c = document.text[at];
-    if (c == '#') {
-      at = line_end(document.text, at);
-    } else if (c == '!' || c == '&') {
-      size_t end = at;
-      while (end < node.content && document.text[end] != ' ' && document.text[end] != '\t' &&
-             break_length(document.text, end) == 0) {
-        ++end;
-      }
-      if (c == '!') return make_span(at, end);
-      at = end;
-    } else {
-      ++at;
-    }
-  }
-  return {};
-}
-
-/// True if the node's tag makes a string of any text. A bare `!` does not (yaml.md 2.4).
-bool has_string_tag(const Document& document, const Node& node) {
-  return !has_header_comment(node) && find_tag(document, node).size() > 1;
-}
-
-/// The properties of a node with `tag` in the place of its tag, or behind them if it has none; ends in a blank or
-/// break.
-void append_properties(const Document& document, const Node& node, std::string_view tag, SecureBuffer& out) {
-  const Span old = find_tag(document, node);
-  const auto ends_in_space = [&](size_t at) {
-    return document.text[at - 1] == ' ' || document.text[at - 1] == '\t' || break_length_before(document.text, at) > 0;
-  };
-  if (old.size() == 0) {
-    out.append(document.slice(make_span(node.span.begin, node.content)));
-    if (node.content > node.span.begin && !ends_in_space(node.content)) out.append(" ");
-    out.append(tag);
-    out.append(" ");
-    return;
-  }
-  out.append(document.slice(make_span(node.span.begin, old.begin)));
-  out.append(tag);
-  out.append(document.slice(make_span(old.end, node.content)));
-  if (old.end == node.content || !ends_in_space(node.content)) out.append(" ");
-}
-
-/// What must be written between a value and what stands before it, where the text has no room yet: behind a key, `:` or
-/// `-` without value (scan.h, kAbsent), and behind an anchor like that of `&a:b`, which is followed by the text `:b`
-/// (yaml.md 3.2).
-std::string_view gap_before(const Document& document, const Node& node) {
-  const size_t at = std::max(node.span.begin, node.content);
-  if (at == 0) return "";
-  const char before = document.text[at - 1];
-  if (at > node.span.begin) {
-    return before == ' ' || before == '\t' || break_length_before(document.text, at) > 0 ? "" : " ";
-  }
-  if (node.style != NodeStyle::kAbsent) return "";
-  return before == ':' || before == '-' || before == '?' ? " " : ": ";
-}
 
 /// The content lines of a block scalar: from the first character below the header to the end of the last line. Without
 /// content, empty and at the end of the header's line.
@@ -185,10 +37,12 @@ BlockContent block_content(const Document& document, NodeId id) {
 
 // ---- The metadata entry and its surroundings ----------------------------------------------------------------------
 
-/// The metadata entries stand at the step that the first one shows; 4 where it shows none.
+/// The step of new text in a file: that of the metadata entry, or without one that of the first block; 4 where they
+/// show none.
 size_t metadata_step(const Document& document) {
   constexpr size_t kDefault = 4;
-  if (document.branches.empty() || document.branches[0].metadata == kNoNode) return kDefault;
+  if (document.branches.empty()) return kDefault;
+  if (document.branches[0].metadata == kNoNode) return file_step(document, kDefault);
   const Node& entry = document.node(document.branches[0].metadata);
   if (entry.kind != NodeKind::kMapping || entry.style != NodeStyle::kBlock) return kDefault;
   const size_t root = collection_column(document, document.node(entry.parent));
@@ -312,12 +166,6 @@ std::optional<Span> keep_header(const Document& document, NodeId id, std::string
     append_folded_lines(body, indentation, line_break, out);
   }
   return node.span;
-}
-
-/// The comment behind the header of a block scalar, which a replacement of the header must repeat.
-std::string_view header_comment(const Document& document, NodeId id) {
-  const size_t begin = comment_behind(document.text, block_header(document, id).end);
-  return document.slice(make_span(begin, line_end(document.text, begin)));
 }
 
 /// Where SOPS puts the lines of a literal in the place of a node, and what it needs to know of the surroundings.
@@ -606,21 +454,6 @@ Result<bool> fill_leaves(Value& root, std::span<const std::string_view> cipherte
   return comments;
 }
 
-/// The step of new blocks in a text: that of the first block collection under a key, else `otherwise`.
-size_t file_step(const Document& document, size_t otherwise) {
-  for (const Node& node : document.nodes) {
-    if (!node.is_container() || node.style != NodeStyle::kBlock || node.parent == kNoNode) continue;
-    const Node& parent = document.node(node.parent);
-    if (parent.kind != NodeKind::kMapping || parent.style != NodeStyle::kBlock) continue;
-    const size_t start = line_start(document.text, node.content);
-    const std::string_view before = document.text.substr(start, node.content - start);
-    if (before.find_first_not_of(' ') != std::string_view::npos) continue;
-    const size_t outer = collection_column(document, parent);
-    if (before.size() > outer) return before.size() - outer <= 9 ? before.size() - outer : otherwise;
-  }
-  return otherwise;
-}
-
 }  // namespace
 
 Result<EditList> expand_alias(const Document& document, NodeId id, std::span<const std::string_view> ciphertexts) {
@@ -747,37 +580,6 @@ void append_block_entry(const Value& content, size_t column, size_t step, std::s
   append_block(root, {.step = step, .column = column, .line_break = line_break}, out);
 }
 
-/// What stands between the last entry of a flow root and its closing bracket.
-struct FlowEnd {
-  size_t entry_end = 0;  // of the last entry; behind `{` if there is none
-  size_t comma = 0;      // position of the comma behind it, 0 if there is none
-  bool comments = false;
-  size_t close = 0;  // position of `}`
-};
-
-/// Goes from `at` over blanks, breaks, comments and `:` to the next `,` or bracket.
-FlowEnd find_flow_end(std::string_view text, size_t at) {
-  FlowEnd end{.entry_end = at};
-  while (at < text.size() && text[at] != '}' && text[at] != ']') {
-    if (text[at] == '#') {
-      end.comments = true;
-      at = line_end(text, at);
-      continue;
-    }
-    if (text[at] == ',') {
-      if (end.comma != 0) break;
-      end.comma = at;
-    } else if (text[at] != ' ' && text[at] != '\t' && text[at] != ':' && break_length(text, at) == 0) {
-      break;
-    }
-    ++at;
-  }
-  end.close = at;
-  return end;
-}
-
-size_t entry_end(const Node& node) { return std::max<size_t>(node.span.end, node.key_span.end); }
-
 void add_to_flow_root(const Document& document, const Branch& branch, const Value& content, EditList& edits) {
   const std::string_view text = document.text;
   const std::string_view line_break = file_break(text);
@@ -814,15 +616,6 @@ void add_to_flow_root(const Document& document, const Branch& branch, const Valu
   if (end.comma != 0) out.append(",");
   if (own_line) out.append(line_break);
   edits.add(make_span(at, at), out.view());
-}
-
-/// True if the root's text stands alone on its line (comments excluded too).
-bool has_own_line(const Document& document, const Node& root) {
-  const std::string_view text = document.text;
-  const size_t start = line_start(text, root.span.begin);
-  const size_t behind = skip_blanks(text, root.span.end);
-  return text.substr(start, root.span.begin - start).find_first_not_of(' ') == std::string_view::npos &&
-         (behind == text.size() || break_length(text, behind) > 0);
 }
 
 /// True if the text ends in a comment without a line break. Behind a block such a comment belongs to the innermost

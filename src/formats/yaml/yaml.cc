@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "formats/yaml/change.h"
 #include "formats/yaml/emit.h"
 #include "formats/yaml/scan.h"
 #include "formats/yaml/write.h"
@@ -27,6 +28,9 @@ const FormatType type = {
     .place = place,
     .spell = spell,
     .expand_alias = expand_alias,
+    .replace_node = replace_node,
+    .append_child = append_child,
+    .remove_child = remove_child,
     .emit = emit,
     .emit_value = emit_value,
     .empty_root = empty_root,
