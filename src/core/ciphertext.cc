@@ -179,7 +179,7 @@ Result<Decrypted> ValueCipher::decrypt(std::string_view text, std::string_view a
         .hint("the type at the end of the encrypted value was changed, or another program wrote it")
         .exit(ExitStatus::kCannotDecryptTree);
   }
-  return Decrypted{.value = *value, .is_comment = fields->type == "comment"};
+  return Decrypted{.value = *value, .is_comment = fields->type == "comment", .was_canonical = value->text == plaintext};
 }
 
 namespace {

@@ -37,8 +37,9 @@ size_t ciphertext_size(size_t size, std::string_view tag);
 
 /// A decrypted value.
 struct Decrypted {
-  TypedText value;          // text is in SOPS's canonical form (format.md 2.10), checked or made so
-  bool is_comment = false;  // type:comment
+  TypedText value;             // text is in SOPS's canonical form (format.md 2.10), checked or made so
+  bool is_comment = false;     // type:comment
+  bool was_canonical = false;  // the plaintext bytes were canonical as they stood
 };
 
 class ValueCipher {

@@ -88,12 +88,14 @@ class LeafDecrypter {
     walk_.aad(document_, leaf, aad_);
     auto decrypted = cipher_.decrypt(node.text, aad_, arena);
     if (!decrypted) return at(leaf, fail(std::move(decrypted.error())));
-    if (const auto fields = parse_ciphertext(node.text);
-        fields && fields->rest.find_first_not_of('\n') != std::string_view::npos) {
+    const auto fields = parse_ciphertext(node.text);
+    const bool ends_cleanly = fields && fields->rest.find_first_not_of('\n') == std::string_view::npos;
+    if (!ends_cleanly) {
       warnings.push_back(with_place(document_, walk_, leaf, "text behind the encrypted value is ignored"));
     }
     result.value = decrypted->value;
     result.was_encrypted = true;
+    result.may_stay = ends_cleanly && decrypted->was_canonical;
     // format.md 4.8: an encrypted comment in a list stands there as an item. In a mapping the tag "comment" can only be
     // hand-made; the text stays what it is, a string.
     result.is_comment = decrypted->is_comment && leaf.entry == kNoNode;
@@ -117,11 +119,13 @@ class LeafDecrypter {
       warnings.push_back(with_place(document_, walk_, leaf, "the comment is not encrypted"));
       return;
     }
-    for (const std::string& path : comment_candidates(document_, walk_, leaf)) {
+    const std::vector<std::string> paths = comment_candidates(document_, walk_, leaf);
+    for (const std::string& path : paths) {
       auto decrypted = cipher_.decrypt(node.text, path, arena);
       if (decrypted) {
         result.value = {ScalarType::kString, decrypted->value.text};
         result.was_encrypted = true;
+        result.may_stay = &path == &paths.front() && decrypted->is_comment && fields->rest.empty();
         return;
       }
     }

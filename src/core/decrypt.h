@@ -27,6 +27,9 @@ struct LeafValue {
   TypedText value;
   bool was_encrypted = false;  // a ciphertext stood there and was decrypted
   bool is_comment = false;     // a comment, or a list item that decrypted to one (format.md 4.8)
+  /// The ciphertext may stay when the file is written again (editing.md 1.6): its plaintext is canonical, nothing
+  /// stands behind it, and a comment was found at the path that we compute for it.
+  bool may_stay = false;
 };
 
 /// An encrypted file with its plaintext beside it. Owns everything but the text, which must outlive it.

@@ -17,6 +17,7 @@
 #include "base/parallel.h"
 #include "core/ciphertext.h"
 #include "core/decrypt.h"
+#include "core/encrypt_steps.h"
 #include "core/layout.h"
 #include "core/mac.h"
 #include "core/rfc3339.h"
@@ -34,23 +35,25 @@ bool can_be_encrypted(const Document& document, const Leaf& leaf) {
   return node.type != ScalarType::kNull && !node.text.empty();
 }
 
-struct Plan {
-  const FormatType& format;
-  SecureBytes text;   // with room for the metadata, if comments made it necessary (step 2)
-  Document document;  // of `text`, or else of the plain text
-  EditList room;      // what reserves the room, if it is not in the text yet
-  Walk walk;
-  std::vector<bool> encrypt;                  // for each leaf
-  std::vector<std::string_view> ciphertexts;  // for each leaf; empty where nothing is encrypted
-  std::vector<SecureArena> storage;           // of the ciphertexts
-};
+// --- 3: selection
+// -------------------------------------------------------------------------------------------------------
 
-std::string_view tag_of(const Document& document, const Leaf& leaf) {
+}  // namespace
+
+std::string_view leaf_tag(const Document& document, const Leaf& leaf) {
   return leaf.is_comment ? std::string_view("comment") : type_tag(document.node(leaf.node).type);
 }
 
-// --- 3: selection
-// -------------------------------------------------------------------------------------------------------
+Result<void> select_leaves(Plan& plan, const Selector& selector) {
+  plan.walk = TRY(walk(plan.document, selector, ExitStatus::kCannotEncryptTree));
+  plan.encrypt.resize(plan.walk.leaves.size());
+  for (size_t i = 0; i < plan.walk.leaves.size(); ++i) {
+    plan.encrypt[i] = plan.walk.leaves[i].selected && can_be_encrypted(plan.document, plan.walk.leaves[i]);
+  }
+  return {};
+}
+
+namespace {
 
 Result<void> check_something_is_selected(const Plan& plan, const Selector& selector, const EncryptOptions& options) {
   if (options.allow_plaintext || options.selection.count() == 0) return {};
@@ -65,8 +68,10 @@ Result<void> check_something_is_selected(const Plan& plan, const Selector& selec
       .exit(ExitStatus::kGeneric);
 }
 
+}  // namespace
+
 // in-place.md 2: what an alias copies must not be readable at one place and secret at the other.
-Result<void> check_aliases(const Plan& plan, const EncryptOptions& options) {
+Result<void> check_aliases(const Plan& plan, bool allow_plaintext) {
   const Document& document = plan.document;
   std::vector<bool> secret(document.nodes.size());
   bool any_alias_key = false;
@@ -77,7 +82,7 @@ Result<void> check_aliases(const Plan& plan, const EncryptOptions& options) {
   }
   for (size_t i = 0; i < plan.walk.leaves.size(); ++i) {
     const Leaf& leaf = plan.walk.leaves[i];
-    if (leaf.alias == kNoNode || plan.encrypt[i] || !secret[leaf.node] || options.allow_plaintext) continue;
+    if (leaf.alias == kNoNode || plan.encrypt[i] || !secret[leaf.node] || allow_plaintext) continue;
     return fail(ErrorCode::kUsage, "the alias *{} would show in the clear what is encrypted at its anchor",
                 escape_for_message(document.node(leaf.alias).text))
         .hint("change the rule so that it selects both places, or say --allow-plaintext")
@@ -117,6 +122,13 @@ Result<void> check_not_encrypted(const Document& document) {
   return {};
 }
 
+namespace {
+
+void set_fresh(Plan& plan, size_t leaf, std::string_view ciphertext) {
+  plan.ciphertexts[leaf] = ciphertext;
+  if (!plan.as_before.empty()) plan.as_before[leaf] = {};
+}
+
 // Steps 1 and 2. Only comments can end up elsewhere because of the metadata block (yaml.md 1.6), so a file without any
 // is scanned once.
 Result<Plan> scan_with_room(std::string_view text, const FormatType& format, const EncryptOptions& options) {
@@ -136,15 +148,13 @@ Result<Plan> scan_with_room(std::string_view text, const FormatType& format, con
 Result<Plan> make_plan(std::string_view text, const FormatType& format, const Selector& selector,
                        const EncryptOptions& options) {
   Plan plan = TRY(scan_with_room(text, format, options));
-  plan.walk = TRY(walk(plan.document, selector, ExitStatus::kCannotEncryptTree));
-  plan.encrypt.resize(plan.walk.leaves.size());
-  for (size_t i = 0; i < plan.walk.leaves.size(); ++i) {
-    plan.encrypt[i] = plan.walk.leaves[i].selected && can_be_encrypted(plan.document, plan.walk.leaves[i]);
-  }
+  TRY(select_leaves(plan, selector));
   TRY(check_something_is_selected(plan, selector, options));
-  TRY(check_aliases(plan, options));
+  TRY(check_aliases(plan, options.allow_plaintext));
   return plan;
 }
+
+}  // namespace
 
 std::string compute_mac(const Plan& plan, bool only_encrypted) {
   Mac mac(only_encrypted);
@@ -155,14 +165,19 @@ std::string compute_mac(const Plan& plan, bool only_encrypted) {
   return mac.finish();
 }
 
+namespace {
+
 // --- 5: ciphertexts
 // -----------------------------------------------------------------------------------------------------
+
+}  // namespace
 
 Result<void> encrypt_leaves(Plan& plan, const DataKey& key, Services& services) {
   const size_t count = plan.walk.leaves.size();
   plan.ciphertexts.resize(count);
   const size_t pieces = (count + kLeavesPerPiece - 1) / kLeavesPerPiece;
-  plan.storage.resize(pieces);
+  const size_t storage = plan.storage.size();
+  plan.storage.resize(storage + pieces);
   TRY(ValueCipher::create(key));  // fails here if at all
   parallel_for(count, kLeavesPerPiece, [&](size_t begin, size_t end) {
     auto cipher = ValueCipher::create(key);
@@ -172,13 +187,13 @@ Result<void> encrypt_leaves(Plan& plan, const DataKey& key, Services& services) 
     services.random.fill(nonces);
     std::string aad;
     for (size_t i = begin; i < end; ++i) {
-      if (!plan.encrypt[i]) continue;
+      if (!plan.encrypt[i] || !plan.ciphertexts[i].empty()) continue;
       const Leaf& leaf = plan.walk.leaves[i];
       const std::string_view plaintext = plan.document.node(leaf.node).text;
-      const std::string_view tag = tag_of(plan.document, leaf);
+      const std::string_view tag = leaf_tag(plan.document, leaf);
       plan.walk.aad(plan.document, leaf, aad);
       const std::span<uint8_t> out =
-          plan.storage[begin / kLeavesPerPiece].allocate(ciphertext_size(plaintext.size(), tag));
+          plan.storage[storage + begin / kLeavesPerPiece].allocate(ciphertext_size(plaintext.size(), tag));
       cipher->encrypt(plaintext, tag, aad, std::span(nonces).subspan((i - begin) * kNonceSize, kNonceSize),
                       {reinterpret_cast<char*>(out.data()), out.size()});
       plan.ciphertexts[i] = as_text(out);
@@ -212,12 +227,14 @@ Result<void> renew_matching_comments(Plan& plan, const Selector& selector, const
       plan.walk.aad(plan.document, leaf, aad);
       const std::span<uint8_t> out = arena.allocate(ciphertext_size(node.text.size(), "comment"));
       cipher.encrypt(node.text, "comment", aad, nonce, {reinterpret_cast<char*>(out.data()), out.size()});
-      plan.ciphertexts[i] = as_text(out);
+      set_fresh(plan, i, as_text(out));
     }
   }
   plan.storage.push_back(std::move(arena));
   return {};
 }
+
+namespace {
 
 // Adds the edits that put `text` in place of `span`, without a copy of the ciphertext that is most of it. Each piece
 // replaces at least one character: insertions at a border could change places with those of a neighbour, a comment
@@ -244,6 +261,11 @@ EditList place_direct_leaves(const Plan& plan) {
       const Leaf& leaf = plan.walk.leaves[i];
       if (!plan.encrypt[i] || leaf.alias != kNoNode) continue;
       const Span span = plan.format.place(plan.document, leaf.node, plan.ciphertexts[i], text);
+      if (!plan.as_before.empty() && !plan.as_before[i].empty() && span == plan.document.node(leaf.node).span) {
+        pieces[begin / kLeavesPerPiece].add_borrowed(span, plan.as_before[i]);
+        text.clear();
+        continue;
+      }
       add_around(pieces[begin / kLeavesPerPiece], span, text.view(), plan.ciphertexts[i]);
       text.clear();
     }
@@ -288,12 +310,6 @@ Result<EditList> place_ciphertexts(const Plan& plan) {
 
 // --- 6: the second scan
 // -------------------------------------------------------------------------------------------------
-
-struct Encrypted {
-  SecureBytes text;  // with placeholder metadata
-  Document document;
-  Walk walk;
-};
 
 Failure not_as_planned(const Plan& plan, const Leaf& leaf, std::string_view what) {
   return fail(ErrorCode::kUnsupported, "SOPS would not read the encrypted text as intended: {}", what)
@@ -373,6 +389,8 @@ Result<Encrypted> build(const Plan& plan, const Selector& selector) {
   return encrypted;
 }
 
+}  // namespace
+
 // Comments authenticate the container that SOPS computes on the final text, so those that moved are encrypted again.
 Result<Encrypted> build_until_stable(Plan& plan, const Selector& selector, const DataKey& key, Services& services) {
   constexpr int kRounds = 4;
@@ -390,7 +408,7 @@ Result<Encrypted> build_until_stable(Plan& plan, const Selector& selector, const
       encrypted.walk.aad(encrypted.document, encrypted.walk.leaves[i], aad);
       const std::span<uint8_t> out = arena.allocate(ciphertext_size(plaintext.size(), "comment"));
       cipher.encrypt(plaintext, "comment", aad, nonce, {reinterpret_cast<char*>(out.data()), out.size()});
-      plan.ciphertexts[i] = as_text(out);
+      set_fresh(plan, i, as_text(out));
       // From now on the path on the final text is the planned one.
       plan.walk.leaves[i].container = static_cast<uint32_t>(plan.walk.containers.size());
       plan.walk.containers.push_back(aad == ":" ? "" : aad);
@@ -401,6 +419,8 @@ Result<Encrypted> build_until_stable(Plan& plan, const Selector& selector, const
       .hint("nothing was written; please report this file's shape")
       .exit(ExitStatus::kCannotEncryptTree);
 }
+
+namespace {
 
 // --- 7: layout
 // ------------------------------------------------------------------------------------------------------------
@@ -490,6 +510,8 @@ Result<SecureBytes> decrypt_again(const Plan& plan, const Encrypted& encrypted, 
   return text;
 }
 
+}  // namespace
+
 // The encoded layout, empty if there is nothing to tell. What no single hint can tell is told by the whole text.
 Result<SecureBytes> find_layout(const Plan& plan, const Encrypted& encrypted, std::string_view original) {
   const std::vector<Spelled> spelled = spell_leaves(plan, encrypted);
@@ -510,8 +532,12 @@ Result<SecureBytes> find_layout(const Plan& plan, const Encrypted& encrypted, st
       .exit(ExitStatus::kCannotEncryptTree);
 }
 
+namespace {
+
 // --- 8: metadata
 // ----------------------------------------------------------------------------------------------------------
+
+}  // namespace
 
 Result<std::string> encrypt_entry(const DataKey& key, std::string_view plaintext, std::string_view aad,
                                   Services& services) {
@@ -522,6 +548,8 @@ Result<std::string> encrypt_entry(const DataKey& key, std::string_view plaintext
   cipher.encrypt(plaintext, "str", aad, nonce, ciphertext);
   return ciphertext;
 }
+
+namespace {
 
 Metadata new_metadata(const EncryptOptions& options, const SelectionSettings& selection, Services& services) {
   Metadata metadata;
