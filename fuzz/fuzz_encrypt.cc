@@ -24,7 +24,7 @@ void encrypt(std::string_view text, const FormatType& format, const SelectionSet
   FakeServices fakes;
   Services services = fakes.services();
   const NoKey key;
-  const MasterKeyList keys = {{find_key_source("age"), &key}};
+  const std::vector<MasterKeyList> keys = {{{find_key_source("age"), &key}}};
   EncryptOptions options{.selection = selection, .allow_plaintext = true};
   const auto result = encrypt_text(text, format, options, keys, services);
   if (!result) {

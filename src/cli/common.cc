@@ -78,6 +78,13 @@ std::vector<FlagSpec> key_flags() {
   return flags;
 }
 
+FlagSpec threshold_flag() {
+  return {.name = "shamir-secret-sharing-threshold",
+          .kind = FlagKind::kInt,
+          .value_name = "N",
+          .summary = "key groups needed to decrypt (default: that of .sops.yaml, else all)"};
+}
+
 std::vector<FlagSpec> decrypt_flags() {
   return {
       {.name = "ignore-mac", .summary = "decrypt although the MAC does not fit"},

@@ -30,6 +30,7 @@ std::vector<FlagSpec> output_flags();     // --in-place, --output
 std::vector<FlagSpec> type_flags();       // --input-type, --output-type
 std::vector<FlagSpec> selection_flags();  // the six rules, --mac-only-encrypted
 std::vector<FlagSpec> key_flags();        // one for each key source, and for those still to come
+FlagSpec threshold_flag();                // --shamir-secret-sharing-threshold
 std::vector<FlagSpec> decrypt_flags();    // --ignore-mac, --decryption-order, key services
 std::vector<FlagSpec> common_flags();     // --config, --indent, --verbose, --help, --version
 

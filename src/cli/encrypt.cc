@@ -11,6 +11,7 @@ std::vector<FlagSpec> flags() {
   std::vector<FlagSpec> all = output_flags();
   all = merge_flags(std::move(all), key_flags());
   all = merge_flags(std::move(all), selection_flags());
+  all.push_back(threshold_flag());
   all.push_back({.name = "allow-plaintext",
                  .summary = "permit a rule that selects nothing, and an alias that shows in the clear what "
                             "is encrypted at its anchor"});
@@ -35,7 +36,7 @@ Result<int> run(CommandContext& context) {
 
   const InputText text = TRY(in_context(read_input(context, input, *format), "{}", input.shown));
   EncryptResult encrypted = TRY(in_context(
-      encrypt_text(text.text(), *format, settings.options, settings.key_list, context.services), "{}", input.shown));
+      encrypt_text(text.text(), *format, settings.options, settings.groups, context.services), "{}", input.shown));
   print_warnings(context, input, encrypted.warnings);
   const SecureBytes result = text.encode(std::move(encrypted.text));
   TRY(write_output(context, output, result, text.bytes));

@@ -38,15 +38,17 @@ Failure not_supported_yet(std::string_view source) {
       .hint("encrypt with age keys only; SOPS can add the others: sops updatekeys");
 }
 
-// Keys named by flags or environment variables; they replace those of the configuration as a whole (config.md 5).
+// Keys named by flags or environment variables; they are one group, which replaces those of the configuration as a
+// whole (config.md 5).
 Result<void> add_keys_of_flags(CommandContext& context, EncryptionSettings& settings) {
+  MasterKeyList group;
   for (std::string_view id : kFlagOrder) {
     if (const KeySourceType* source = find_key_source(id)) {
       const std::string list = context.args.text(source->flag);
       if (list.empty()) continue;
       MasterKeys keys = TRY(in_context(source->from_list(list), "--{}", source->flag));
       for (std::unique_ptr<MasterKey>& key : keys) {
-        settings.key_list.emplace_back(source, key.get());
+        group.emplace_back(source, key.get());
         settings.keys.push_back(std::move(key));
       }
       continue;
@@ -55,35 +57,33 @@ Result<void> add_keys_of_flags(CommandContext& context, EncryptionSettings& sett
       if (later.id == id && !context.args.text(later.flag).empty()) return not_supported_yet(id);
     }
   }
-  return {};
-}
-
-Result<void> add_keys_of_rule(const CreationRule& rule, EncryptionSettings& settings) {
-  if (rule.groups.size() > 1) {
-    return fail(ErrorCode::kUnsupported, "several key groups are not supported yet")
-        .hint("use one group, or encrypt the file with SOPS; decrypting such files works");
-  }
-  for (const KeyGroupSpec& group : rule.groups) {
-    for (const KeySpec& spec : group.keys) {
-      const KeySourceType* source = find_key_source(spec.source);
-      if (source == nullptr) return not_supported_yet(spec.source);
-      MasterKeys keys = TRY(make_master_keys({.keys = {spec}}, all_key_sources()));
-      for (std::unique_ptr<MasterKey>& key : keys) {
-        const bool repeated = std::any_of(settings.key_list.begin(), settings.key_list.end(), [&](const auto& other) {
-          return other.first == source && other.second->id() == key->id();
-        });
-        if (repeated && group.drop_repeated) continue;
-        settings.key_list.emplace_back(source, key.get());
-        settings.keys.push_back(std::move(key));
-      }
-    }
-  }
+  if (!group.empty()) settings.groups.push_back(std::move(group));
   return {};
 }
 
 std::string or_else(std::string first, const std::string& second) { return first.empty() ? second : std::move(first); }
 
 }  // namespace
+
+Result<std::vector<MasterKeyList>> rule_groups(const CreationRule& rule, MasterKeys& owner) {
+  std::vector<MasterKeyList> groups;
+  for (const KeyGroupSpec& spec : rule.groups) {
+    MasterKeyList& group = groups.emplace_back();
+    for (const KeySpec& one : spec.keys) {
+      const KeySourceType* source = find_key_source(one.source);
+      if (source == nullptr) return not_supported_yet(one.source);
+      MasterKeys keys = TRY(make_master_keys({.keys = {one}}, all_key_sources()));
+      for (std::unique_ptr<MasterKey>& key : keys) {
+        const bool repeated = std::ranges::any_of(
+            group, [&](const MasterKeyRef& other) { return other.first == source && other.second->id() == key->id(); });
+        if (repeated && spec.drop_repeated) continue;
+        group.emplace_back(source, key.get());
+        owner.push_back(std::move(key));
+      }
+    }
+  }
+  return groups;
+}
 
 Result<EncryptionSettings> encryption_settings(CommandContext& context, const Input& input,
                                                const FormatType& output_format) {
@@ -104,9 +104,9 @@ Result<EncryptionSettings> encryption_settings(CommandContext& context, const In
 
   EncryptionSettings settings;
   TRY(add_keys_of_flags(context, settings));
-  if (settings.key_list.empty() && rule != nullptr)
-    TRY(in_context(add_keys_of_rule(*rule, settings), "{}", escape_for_message(config->path)));
-  if (settings.key_list.empty() && rule == nullptr) {
+  if (settings.groups.empty() && rule != nullptr)
+    settings.groups = TRY(in_context(rule_groups(*rule, settings.keys), "{}", escape_for_message(config->path)));
+  if (settings.groups.empty() && rule == nullptr) {
     return fail(ErrorCode::kUsage, "no .sops.yaml with creation rules was found, and no key is named")
         .hint("name a key, for example --age age1…, or write a .sops.yaml");
   }
@@ -122,6 +122,8 @@ Result<EncryptionSettings> encryption_settings(CommandContext& context, const In
   selection.encrypted_comment_regex = or_else(args.text("encrypted-comment-regex"), from_rule.encrypted_comment_regex);
   settings.options.mac_only_encrypted =
       args.flag("mac-only-encrypted") || (rule != nullptr && rule->mac_only_encrypted);
+  const int64_t threshold = args.number("shamir-secret-sharing-threshold").value_or(0);
+  settings.options.shamir_threshold = threshold != 0 || rule == nullptr ? threshold : rule->shamir_threshold;
   settings.options.allow_plaintext = args.flag("allow-plaintext");
   settings.options.style = TRY(emit_style(context, output_format));
   TRY(Selector::compile(selection, Selector::Strictness::kStrict));

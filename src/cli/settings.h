@@ -11,8 +11,8 @@ namespace sops {
 
 struct EncryptionSettings {
   EncryptOptions options;
-  MasterKeys keys;  // owns what `key_list` borrows
-  MasterKeyList key_list;
+  MasterKeys keys;                    // owns what `groups` borrow
+  std::vector<MasterKeyList> groups;  // in the order of the file
 };
 
 /// The configuration, loaded at the first call; nullptr if there is none. `target` is the file whose creation rule is
@@ -20,9 +20,12 @@ struct EncryptionSettings {
 Result<const Config*> configuration(CommandContext& context, const std::string& target);
 
 /// Errors: configuration that cannot be read or has no matching rule (1); conflicting rules (8); keys that are none
-/// (1); key sources and key groups that are still to come (1).
+/// (1); key sources that are still to come (1).
 Result<EncryptionSettings> encryption_settings(CommandContext& context, const Input& input,
                                                const FormatType& output_format);
+
+/// The master keys of the rule's groups, in order; `owner` keeps them alive. Errors: those of make_master_keys().
+Result<std::vector<MasterKeyList>> rule_groups(const CreationRule& rule, MasterKeys& owner);
 
 /// The layout of new text for a format: --indent, else `stores` of the configuration (config.md 3.6). Call it after
 /// encryption_settings() where both are needed: the search for a rule goes further.

@@ -265,6 +265,11 @@ EditList place_direct_leaves(const Plan& plan) {
         continue;
       }
       const Span span = plan.format.place(plan.document, leaf.node, plan.ciphertexts[i], text);
+      if (!plan.as_before.empty() && !plan.as_before[i].empty() && span == plan.document.node(leaf.node).span) {
+        pieces[begin / kLeavesPerPiece].add_borrowed(span, plan.as_before[i]);
+        text.clear();
+        continue;
+      }
       add_around(pieces[begin / kLeavesPerPiece], span, text.view(), plan.ciphertexts[i]);
       text.clear();
     }
@@ -565,7 +570,7 @@ Metadata new_metadata(const EncryptOptions& options, const SelectionSettings& se
 
 // A format whose encrypted form is another text around one value: the file as a whole (format.md 6C).
 Result<EncryptResult> encrypt_wrapped(std::string_view text, const FormatType& format, const EncryptOptions& options,
-                                      const MasterKeyList& keys, Services& services) {
+                                      std::span<const MasterKeyList> groups, Services& services) {
   // The file may be an encrypted one under a name that does not say so; SOPS encrypts it once more.
   if (const auto document = format.scan(text, ScanMode::kEncrypted); document) {
     if (const auto tree = format.read_metadata(*document); tree && parse_metadata(*tree)) {
@@ -576,7 +581,9 @@ Result<EncryptResult> encrypt_wrapped(std::string_view text, const FormatType& f
   }
   const DataKey key = DataKey::generate(services.random);
   Metadata metadata = new_metadata({}, {}, services);
-  metadata.groups = TRY(wrap_data_key(key, keys, services));
+  WrappedKey wrapped = TRY(wrap_data_key(key, groups, options.shamir_threshold, services));
+  metadata.groups = std::move(wrapped.groups);
+  metadata.shamir_threshold = wrapped.shamir_threshold;
 
   // The MAC and the ciphertext do not need each other, and of a large file each takes as long.
   ValueCipher cipher = TRY(ValueCipher::create(key));
@@ -607,8 +614,8 @@ Result<EncryptResult> encrypt_wrapped(std::string_view text, const FormatType& f
 }  // namespace
 
 Result<EncryptResult> encrypt_text(std::string_view text, const FormatType& format, const EncryptOptions& options,
-                                   const MasterKeyList& keys, Services& services) {
-  if (format.wraps) return encrypt_wrapped(text, format, options, keys, services);
+                                   std::span<const MasterKeyList> groups, Services& services) {
+  if (format.wraps) return encrypt_wrapped(text, format, options, groups, services);
 
   const SelectionSettings selection =
       options.selection.count() == 0 ? SelectionSettings::standard() : options.selection;
@@ -618,7 +625,9 @@ Result<EncryptResult> encrypt_text(std::string_view text, const FormatType& form
 
   const DataKey key = DataKey::generate(services.random);
   Metadata metadata = new_metadata(options, selection, services);
-  metadata.groups = TRY(wrap_data_key(key, keys, services));
+  WrappedKey wrapped = TRY(wrap_data_key(key, groups, options.shamir_threshold, services));
+  metadata.groups = std::move(wrapped.groups);
+  metadata.shamir_threshold = wrapped.shamir_threshold;
   metadata.mac =
       TRY(encrypt_entry(key, compute_mac(plan, options.mac_only_encrypted), metadata.lastmodified, services));
 

@@ -2,7 +2,10 @@
 #include "core/key_groups.h"
 
 #include <algorithm>
+#include <atomic>
+#include <thread>
 
+#include "base/parallel.h"
 #include "core/shamir.h"
 
 namespace sops {
@@ -36,12 +39,7 @@ std::vector<const KeyEntry*> in_order(const KeyGroup& group, const DecryptionOrd
 }
 
 Result<SecureBytes> unwrap_entry(const KeyEntry& entry, Services& services) {
-  const KeySourceType* source = find_key_source(entry.source);
-  if (source == nullptr) {
-    return fail(ErrorCode::kUnsupported, "{} keys are not supported yet", entry.source)
-        .hint("decrypt with another key of the file, or with SOPS");
-  }
-  const auto key = TRY(source->from_metadata(entry.fields));
+  const auto key = TRY(master_key_of(entry));
   return TRY(key->unwrap(entry.fields, services));
 }
 
@@ -91,26 +89,72 @@ Failure no_data_key(std::vector<Error> causes, std::string message) {
 
 }  // namespace
 
+Result<std::unique_ptr<MasterKey>> master_key_of(const KeyEntry& entry) {
+  const KeySourceType* source = find_key_source(entry.source);
+  if (source == nullptr) {
+    return fail(ErrorCode::kUnsupported, "{} keys are not supported yet", entry.source)
+        .hint("use another key of the file, or SOPS");
+  }
+  return source->from_metadata(entry.fields);
+}
+
+std::string key_id(const KeyEntry& entry) {
+  if (const auto key = master_key_of(entry)) return (*key)->id();
+  const auto text = [&](std::string_view name) { return std::string(field_text(entry.fields, name)); };
+  if (entry.source == "age") return text("recipient");
+  if (entry.source == "pgp") return text("fp");
+  if (entry.source == "gcp_kms") return text("resource_id");
+  if (entry.source == "hckms") return text("key_id");
+  if (entry.source == "azure_kv") return format("{}/keys/{}/{}", text("vault_url"), text("name"), text("version"));
+  if (entry.source == "hc_vault") {
+    return format("{}/v1/{}/keys/{}", text("vault_address"), text("engine_path"), text("key_name"));
+  }
+  std::string id = text("arn");
+  if (const std::string role = text("role"); !role.empty()) id += "+" + role;
+  std::string context;
+  if (const auto it = entry.fields.find("context"); it != entry.fields.end()) {
+    if (const auto* map = std::get_if<std::map<std::string, std::string>>(&it->second)) {
+      for (const auto& [name, value] : *map) context += format("{}{}:{}", context.empty() ? "" : ",", name, value);
+    }
+  }
+  const std::string profile = text("aws_profile");
+  if (!context.empty() || !profile.empty()) id += "|" + context;
+  if (!profile.empty()) id += "|" + profile;
+  return id;
+}
+
 Result<DataKey> recover_data_key(const Metadata& metadata, const DecryptionOrder& order, const KeyCheck& check,
                                  Services& services) {
+  RecoveredKey recovered = TRY(recover_shares(metadata, order, check, services));
+  return std::move(recovered.key);
+}
+
+Result<RecoveredKey> recover_shares(const Metadata& metadata, const DecryptionOrder& order, const KeyCheck& check,
+                                    Services& services) {
   std::vector<Error> causes;
   if (metadata.groups.size() == 1) {
     auto secret = recover_part(metadata.groups[0], order, services, [&](const SecureBytes& bytes) -> Result<void> {
       const DataKey key = TRY(DataKey::from_bytes(bytes.clone()));
       return check(key);
     });
-    if (secret) return DataKey::from_bytes(std::move(*secret));
-    return no_data_key(std::move(secret.error().causes),
-                       "no master key of this file could be used to recover the data key");
+    if (!secret) {
+      return no_data_key(std::move(secret.error().causes),
+                         "no master key of this file could be used to recover the data key");
+    }
+    DataKey key = TRY(DataKey::from_bytes(std::move(*secret)));
+    return RecoveredKey{.key = std::move(key), .shares = {}};
   }
 
   const size_t needed =
       metadata.shamir_threshold > 0 ? static_cast<size_t>(metadata.shamir_threshold) : metadata.groups.size();
+  std::vector<std::optional<SecureBytes>> shares(metadata.groups.size());
   std::vector<SecureBytes> parts;
-  for (const KeyGroup& group : metadata.groups) {
-    auto part = recover_part(group, order, services, [](const SecureBytes&) -> Result<void> { return {}; });
+  for (size_t i = 0; i < shares.size(); ++i) {
+    auto part =
+        recover_part(metadata.groups[i], order, services, [](const SecureBytes&) -> Result<void> { return {}; });
     if (part) {
-      parts.push_back(std::move(*part));
+      parts.push_back(part->clone());
+      shares[i] = std::move(*part);
       if (parts.size() >= std::max<size_t>(needed, 2)) break;  // keys.md 1.6
     } else {
       causes.push_back(std::move(part.error()));
@@ -125,23 +169,49 @@ Result<DataKey> recover_data_key(const Metadata& metadata, const DecryptionOrder
   SecureBytes combined = TRY(in_context(std::move(secret), "putting the data key together"));
   DataKey key = TRY(or_exit(DataKey::from_bytes(std::move(combined)), ExitStatus::kNoDataKey));
   // Whether it is the right one shows in what it opens: parts carry no check of their own (keyservice-shamir.md 6.10).
-  return key;
+  return RecoveredKey{.key = std::move(key), .shares = std::move(shares)};
 }
 
-Result<std::vector<KeyGroup>> wrap_data_key(const DataKey& key,
-                                            std::span<const std::pair<const KeySourceType*, const MasterKey*>> keys,
-                                            Services& services) {
-  // The wording of SOPS, which scripts compare (cli.md 8.1).
-  if (keys.empty()) {
-    return fail(ErrorCode::kUsage, "Could not generate data key: [empty key group provided]")
-        .hint("name at least one master key, for example with --age or in .sops.yaml");
+namespace {
+
+// Runs `work` for every index, in as many threads as there are indexes, up to a limit: they wait for answers.
+void all_at_once(const std::vector<size_t>& indexes, const std::function<void(size_t)>& work) {
+  constexpr size_t kMostThreads = 32;
+  if (indexes.size() < 2) {
+    for (size_t index : indexes) work(index);
+    return;
   }
-  KeyGroup group;
+  std::atomic<size_t> next = 0;
+  std::vector<std::jthread> threads;
+  for (size_t i = 0; i < std::min(indexes.size(), kMostThreads); ++i) {
+    threads.push_back(start_thread([&] {
+      for (size_t at = next++; at < indexes.size(); at = next++) work(indexes[at]);
+    }));
+  }
+}
+
+}  // namespace
+
+Result<std::vector<KeyEntry>> wrap_for_keys(std::span<const WrapRequest> requests, Services& services) {
+  std::vector<std::optional<Result<FieldMap>>> answers(requests.size());
+  const auto ask = [&](size_t i) { answers[i] = requests[i].key.second->wrap(*requests[i].secret, services); };
+  std::vector<size_t> remote;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (requests[i].key.first->is_remote) {
+      remote.push_back(i);
+    } else {
+      ask(i);
+    }
+  }
+  all_at_once(remote, ask);
+
+  std::vector<KeyEntry> entries;
   Error all;
-  for (const auto& [source, master] : keys) {
-    auto fields = master->wrap(key.bytes(), services);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const auto& [source, master] = requests[i].key;
+    Result<FieldMap>& fields = *answers[i];
     if (fields) {
-      group.push_back({.source = std::string(source->id), .fields = std::move(*fields)});
+      entries.push_back({.source = std::string(source->id), .fields = std::move(*fields)});
     } else {
       Error cause = std::move(fields.error());
       cause.context.push_back(format("{} {}", source->id, escape_for_message(master->id())));
@@ -151,12 +221,48 @@ Result<std::vector<KeyGroup>> wrap_data_key(const DataKey& key,
   if (!all.causes.empty()) {
     all.code = ErrorCode::kUnavailable;
     all.message =
-        format("the data key could not be encrypted with {} of {} master keys", all.causes.size(), keys.size());
+        format("the data key could not be encrypted with {} of {} master keys", all.causes.size(), requests.size());
     return fail(std::move(all));
   }
-  std::vector<KeyGroup> groups;
-  groups.push_back(std::move(group));
-  return groups;
+  return entries;
+}
+
+Result<WrappedKey> wrap_data_key(const DataKey& key, std::span<const MasterKeyList> groups, int64_t threshold,
+                                 Services& services) {
+  // The wording of SOPS, which scripts compare (cli.md 8.1).
+  if (groups.empty() || std::ranges::any_of(groups, &MasterKeyList::empty)) {
+    return fail(ErrorCode::kUsage, "Could not generate data key: [empty key group provided]")
+        .hint(groups.size() > 1 ? "every key group needs at least one master key"
+                                : "name at least one master key, for example with --age or in .sops.yaml");
+  }
+  WrappedKey wrapped{.shamir_threshold = threshold};
+  std::vector<SecureBytes> shares;
+  if (groups.size() > 1) {
+    if (threshold == 0) wrapped.shamir_threshold = static_cast<int64_t>(groups.size());
+    const auto needed = static_cast<size_t>(std::max<int64_t>(wrapped.shamir_threshold, 0));
+    auto split = in_context(split_secret(key.bytes(), groups.size(), needed, services.random),
+                            "could not split the data key into parts for Shamir");
+    if (!split && split.error().hint.empty()) {
+      return fail(std::move(split.error())
+                      .with_hint(format("with {} key groups, shamir_threshold is a number from 2 to {}, or not given",
+                                        groups.size(), groups.size())));
+    }
+    shares = TRY(std::move(split));
+  }
+
+  std::vector<WrapRequest> requests;
+  for (size_t i = 0; i < groups.size(); ++i) {
+    for (const MasterKeyRef& master : groups[i]) {
+      requests.push_back({.key = master, .secret = shares.empty() ? &key.bytes() : &shares[i]});
+    }
+  }
+  std::vector<KeyEntry> entries = TRY(wrap_for_keys(requests, services));
+  size_t next = 0;
+  for (const MasterKeyList& group : groups) {
+    KeyGroup& target = wrapped.groups.emplace_back();
+    for (size_t i = 0; i < group.size(); ++i) target.push_back(std::move(entries[next++]));
+  }
+  return wrapped;
 }
 
 }  // namespace sops

@@ -57,6 +57,7 @@ struct KeySourceType {
   std::string_view environment;  // default of the flag: "SOPS_AGE_RECIPIENTS"
   std::string_view rule_field;   // flat field of a creation rule: "age"
   std::string_view value_name;   // for help: "RECIPIENTS"
+  bool is_remote = false;        // its keys are behind a network, so that several can be asked at once (keys.md 1.9)
 
   /// Parses the comma list of the flag, the environment variable or a flat rule field.
   /// Errors: kMalformed, naming the part.
