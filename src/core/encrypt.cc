@@ -265,11 +265,6 @@ EditList place_direct_leaves(const Plan& plan) {
         continue;
       }
       const Span span = plan.format.place(plan.document, leaf.node, plan.ciphertexts[i], text);
-      if (!plan.as_before.empty() && !plan.as_before[i].empty() && span == plan.document.node(leaf.node).span) {
-        pieces[begin / kLeavesPerPiece].add_borrowed(span, plan.as_before[i]);
-        text.clear();
-        continue;
-      }
       add_around(pieces[begin / kLeavesPerPiece], span, text.view(), plan.ciphertexts[i]);
       text.clear();
     }

@@ -31,7 +31,8 @@ std::string encrypt_and_back(std::string_view text, const SelectionSettings& sel
 
   const FormatType& format = *find_format("yaml");
   const EncryptOptions options{.selection = selection, .allow_plaintext = true};
-  const auto encrypted = encrypt_text(text, format, options, {{age, keys->front().get()}}, fakes.services());
+  const std::vector<MasterKeyList> groups = {{{age, keys->front().get()}}};
+  const auto encrypted = encrypt_text(text, format, options, groups, fakes.services());
   if (!encrypted) return "encrypt: " + to_string(encrypted.error());
   auto opened = open_file(encrypted->text.expose_text(), format, {}, fakes.services());
   if (!opened) return "open: " + to_string(opened.error());
