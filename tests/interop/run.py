@@ -15,7 +15,10 @@ For every document x that SOPS accepts:
 What SOPS refuses, ours must refuse or name in docs/compatibility.md. A failing document is kept in the folder of --failures, made smaller, with a note how to see it.
 Without --oracle only accept (in sum), roundtrip and crash are checked. Standard library only.
 
-    run.py --sops PROGRAM [--oracle PROGRAM] [--count N] [--seed S] [--jobs N]
+With --server (server.cc) the commands run in one process, but those of every 20th document in processes of their own: starting them takes most
+of the time.
+
+    run.py --sops PROGRAM [--oracle PROGRAM] [--server PROGRAM] [--count N] [--seed S] [--jobs N]
     run.py --sops PROGRAM --oracle PROGRAM --file FILE_OR_FOLDER…
 """
 
@@ -27,6 +30,7 @@ import multiprocessing
 import os
 import pathlib
 import re
+import select
 import shutil
 import subprocess
 import sys
@@ -41,6 +45,7 @@ RECIPIENT = (KEYS / "age.pub").read_text().strip()
 CIPHERTEXT = re.compile(rb"ENC\[AES256_GCM,data:([^,\]]*),iv:([^,\]]*),tag:([^,\]]*),type:(\w+)\]")
 TIMEOUT_SECONDS = 60
 SHRINK_SECONDS = 20
+OWN_PROCESS_EVERY = 20  # documents
 
 
 class Failure(Exception):
@@ -60,7 +65,7 @@ class Oracle:
     """A running oracle process."""
 
     def __init__(self, program, environment):
-        self.program, self.environment = program, environment
+        self.program, self.environment = program, {**environment, "GOGC": "1000"}  # a small heap: time matters more
         self.start()
 
     def start(self):
@@ -83,10 +88,38 @@ class Oracle:
         return answer
 
 
+class Server:
+    """The program under test as a running process (server.cc). Answers as subprocess.run() does."""
+
+    def __init__(self, program, environment):
+        self.program, self.environment = program, environment
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen([self.program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self.environment,
+                                        stderr=subprocess.DEVNULL)
+
+    def run(self, words):
+        self.process.stdin.write(b" ".join(base64.b64encode(word.encode()) for word in words) + b"\n")
+        self.process.stdin.flush()
+        if not select.select([self.process.stdout], [], [], TIMEOUT_SECONDS)[0]:
+            self.process.kill()
+            self.process.wait()
+            self.start()
+            raise subprocess.TimeoutExpired(words, TIMEOUT_SECONDS)
+        line = self.process.stdout.readline()
+        if not line:
+            status = self.process.wait()
+            self.start()
+            return subprocess.CompletedProcess(words, status or -1, b"", b"the server ended")
+        status, out, err = line[:-1].split(b" ")
+        return subprocess.CompletedProcess(words, int(status), base64.b64decode(out), base64.b64decode(err))
+
+
 class Judge:
     """One worker: the program under test, an oracle, a folder."""
 
-    def __init__(self, sops, oracle, encrypt_options, refusals):
+    def __init__(self, sops, oracle, encrypt_options, refusals, server=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sops-interop-"))
         (self.folder / "home").mkdir()
         self.environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(self.folder / "home"),
@@ -95,14 +128,19 @@ class Judge:
         self.encrypt_options = encrypt_options
         self.refusals = refusals
         self.oracle = Oracle(oracle, self.environment) if oracle else None
+        self.server = Server(server, self.environment) if server else None
+        self.own_process = False  # for the next commands, although there is a server
 
     def run(self, command, text, extension, options=()):
         """One run of the program under test; Failure if it dies."""
         path = self.folder / f"x.{extension}"
         path.write_bytes(text)
         try:
-            done = subprocess.run([self.sops, command, *options, str(path)], env=self.environment, capture_output=True,
-                                  stdin=subprocess.DEVNULL, timeout=TIMEOUT_SECONDS)
+            if self.server and not self.own_process:
+                done = self.server.run([command, *options, str(path)])
+            else:
+                done = subprocess.run([self.sops, command, *options, str(path)], env=self.environment, capture_output=True,
+                                      stdin=subprocess.DEVNULL, timeout=TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             raise Failure("crash", f"{command}: no end after {TIMEOUT_SECONDS} s") from None
         if done.returncode < 0 or done.returncode in (134, 139):
@@ -278,6 +316,7 @@ def work(job):
     name, extension, text, settings = job
     if text is None:
         extension, text, settings = generate.document(*name)
+    judge.own_process = isinstance(name, str) or name[1] % OWN_PROCESS_EVERY == 0
     try:
         return name, judge.check(extension, text, settings), None
     except Failure as failure:
@@ -357,6 +396,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sops", required=True)
     parser.add_argument("--oracle")
+    parser.add_argument("--server", help="runs the commands of most documents instead of the program (server.cc)")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", default="1")
     parser.add_argument("--first", type=int, default=0, help="number of the first document")
@@ -368,7 +408,8 @@ def main():
     options = parser.parse_args()
     options.sops = os.path.abspath(options.sops)
     options.oracle = options.oracle and os.path.abspath(options.oracle)
-    for program in filter(None, (options.sops, options.oracle)):
+    options.server = options.server and os.path.abspath(options.server)
+    for program in filter(None, (options.sops, options.oracle, options.server)):
         if not os.access(program, os.X_OK):
             sys.exit(f"no such program: {program}")
     for path in options.file or []:
@@ -382,7 +423,8 @@ def main():
     begin = time.monotonic()
     jobs = jobs_of(options)
     encrypt_options = [] if options.like_reference else ["--allow-plaintext"]
-    with multiprocessing.Pool(options.jobs, start_worker, (options.sops, options.oracle, encrypt_options, deliberate_refusals())) as pool:
+    worker = (options.sops, options.oracle, encrypt_options, deliberate_refusals(), options.server)
+    with multiprocessing.Pool(options.jobs, start_worker, worker) as pool:
         for done, (name, outcome, failure) in enumerate(pool.imap_unordered(work, jobs, chunksize=4), 1):
             if failure:
                 failures[failure[0]] = failures.get(failure[0], 0) + 1
@@ -393,7 +435,7 @@ def main():
                     break
             else:
                 counts[outcome] += 1
-            if done % 5000 == 0:
+            if done % 1000 == 0:
                 print(f"{done} of {len(jobs)}, {sum(failures.values())} failures, {time.monotonic() - begin:.0f} s", flush=True)
 
     total = sum(counts.values()) + sum(failures.values())
