@@ -13,6 +13,8 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
+#include <map>
 
 #include "base/parallel.h"
 #include "core/ciphertext.h"
@@ -334,25 +336,66 @@ bool same_path(const Plan& plan, const Leaf& leaf, const Encrypted& encrypted, c
   return planned == found;
 }
 
-// Compares the encrypted text as scanned with the plan. Comments whose path differs from the planned one are collected.
-Result<std::vector<size_t>> compare_with_plan(const Plan& plan, const Encrypted& encrypted) {
-  std::vector<size_t> moved_comments;
-  const size_t planned = plan.walk.leaves.size();
+// What the encrypted text must hold for a leaf of the plan.
+std::string_view expected_text(const Plan& plan, size_t i) {
+  return plan.encrypt[i] ? plan.ciphertexts[i] : plan.document.node(plan.walk.leaves[i].node).text;
+}
+
+// Finds each leaf of the plan in the encrypted text. Values must stand in the same order. A comment may stand before or
+// behind other neighbours than in the plan: where SOPS attaches it depends on what is around it (yaml.md 1.3), which an
+// expanded alias changes; neither MAC nor path know the order of comments.
+Result<void> match_leaves(const Plan& plan, Encrypted& encrypted) {
+  const size_t count = plan.walk.leaves.size();
   const size_t found = encrypted.walk.leaves.size();
-  if (found != planned) {
-    const std::string what = format("it has {} values and comments instead of {}", found, planned);
-    // One of the two has a leaf, but not necessarily the plan.
+  if (found != count) {
     const Leaf whole{.node = plan.document.branches.front().root};
-    const Leaf& last = planned == 0 ? whole : plan.walk.leaves[std::min(planned, std::max<size_t>(found, 1)) - 1];
-    return not_as_planned(plan, last, what);
+    const Leaf& last = count == 0 ? whole : plan.walk.leaves[std::clamp<size_t>(found, 1, count) - 1];
+    return not_as_planned(plan, last, format("it has {} values and comments instead of {}", found, count));
   }
+  const auto found_text = [&](size_t i) { return encrypted.document.node(encrypted.walk.leaves[i].node).text; };
+  size_t same = 0;
+  while (same < count && plan.walk.leaves[same].is_comment == encrypted.walk.leaves[same].is_comment &&
+         (!plan.walk.leaves[same].is_comment || found_text(same) == expected_text(plan, same))) {
+    ++same;
+  }
+  if (same == count) return {};
+
+  std::vector<uint32_t> values;
+  std::map<std::string_view, std::deque<uint32_t>> comments;
+  for (size_t i = 0; i < count; ++i) {
+    const auto index = static_cast<uint32_t>(i);
+    encrypted.walk.leaves[i].is_comment ? comments[found_text(i)].push_back(index) : values.push_back(index);
+  }
+  size_t next_value = 0;
+  encrypted.order.resize(count);
+  for (size_t i = 0; i < count; ++i) {
+    const Leaf& leaf = plan.walk.leaves[i];
+    if (leaf.is_comment) {
+      std::deque<uint32_t>& places = comments[expected_text(plan, i)];
+      if (places.empty()) return not_as_planned(plan, leaf, "a comment is read as something else");
+      encrypted.order[i] = places.front();
+      places.pop_front();
+    } else {
+      if (next_value == values.size()) return not_as_planned(plan, leaf, "a value is missing");
+      encrypted.order[i] = values[next_value++];
+    }
+  }
+  return {};
+}
+
+// Compares the encrypted text as scanned with the plan. Comments whose path differs from the planned one are collected.
+Result<std::vector<size_t>> compare_with_plan(const Plan& plan, Encrypted& encrypted) {
+  TRY(match_leaves(plan, encrypted));
+  std::vector<size_t> moved_comments;
   for (size_t i = 0; i < plan.walk.leaves.size(); ++i) {
     const Leaf& leaf = plan.walk.leaves[i];
-    const Leaf& other = encrypted.walk.leaves[i];
+    const Leaf& other = encrypted.leaf(i);
     const Node& before = plan.document.node(leaf.node);
     const Node& after = encrypted.document.node(other.node);
-    if (leaf.is_comment != other.is_comment || leaf.branch != other.branch)
-      return not_as_planned(plan, leaf, "the order differs");
+    if (!leaf.is_comment && leaf.branch != other.branch)
+      return not_as_planned(plan, leaf, "a value stands in another document");
+    if (after.has(kFlagUnseen) && !before.has(kFlagUnseen))
+      return not_as_planned(plan, leaf, "a comment would be lost");
     if (!same_path(plan, leaf, encrypted, other)) {
       if (!leaf.is_comment) return not_as_planned(plan, leaf, "a value stands at another path");
       if (plan.encrypt[i]) moved_comments.push_back(i);
@@ -407,7 +450,7 @@ Result<Encrypted> build_until_stable(Plan& plan, const Selector& selector, const
       std::array<uint8_t, kNonceSize> nonce;
       services.random.fill(nonce);
       const std::string_view plaintext = plan.document.node(plan.walk.leaves[i].node).text;
-      encrypted.walk.aad(encrypted.document, encrypted.walk.leaves[i], aad);
+      encrypted.walk.aad(encrypted.document, encrypted.leaf(i), aad);
       const std::span<uint8_t> out = arena.allocate(ciphertext_size(plaintext.size(), "comment"));
       cipher.encrypt(plaintext, "comment", aad, nonce, {reinterpret_cast<char*>(out.data()), out.size()});
       set_fresh(plan, i, as_text(out));
@@ -449,8 +492,8 @@ std::vector<Spelled> spell_leaves(const Plan& plan, const Encrypted& encrypted) 
       const Leaf& leaf = plan.walk.leaves[i];
       if (!plan.encrypt[i] || leaf.alias != kNoNode) continue;
       const Node& node = plan.document.node(leaf.node);
-      all[i].span = plan.format.spell(encrypted.document, encrypted.walk.leaves[i].node, {node.type, node.text},
-                                      leaf.is_comment, text);
+      all[i].span =
+          plan.format.spell(encrypted.document, encrypted.leaf(i).node, {node.type, node.text}, leaf.is_comment, text);
       const bool is_old = !plan.as_before.empty() && !plan.as_before[i].text.empty();
       all[i].author = plan.document.slice(is_old ? plan.as_before[i].span : node.span);
       all[i].as_author = text.view() == all[i].author;
@@ -475,7 +518,7 @@ std::vector<LayoutHint> describe(const Plan& plan, const Encrypted& encrypted, c
     }
     if (alias_described[leaf.alias]) continue;
     alias_described[leaf.alias] = true;
-    const size_t depth = depth_of(encrypted.document, encrypted.walk.leaves[i].node);
+    const size_t depth = depth_of(encrypted.document, encrypted.leaf(i).node);
     const size_t outer = depth_of(plan.document, leaf.alias);
     if (depth < outer) continue;  // the check on the whole text takes care of it
     hints.push_back({.levels_up = static_cast<uint32_t>(depth - outer),
@@ -503,9 +546,9 @@ Result<SecureBytes> decrypt_again(const Plan& plan, const Encrypted& encrypted, 
   std::vector<LeafValue> values(plan.walk.leaves.size());
   for (size_t i = 0; i < values.size(); ++i) {
     const Node& node = plan.document.node(plan.walk.leaves[i].node);
-    values[i] = {.value = {node.type, node.text},
-                 .was_encrypted = plan.encrypt[i],
-                 .is_comment = plan.walk.leaves[i].is_comment};
+    values[encrypted.index(i)] = {.value = {node.type, node.text},
+                                  .was_encrypted = plan.encrypt[i],
+                                  .is_comment = plan.walk.leaves[i].is_comment};
   }
   bool hints_fit = true;
   SecureBytes text = TRY(render_plain(plan.format, encrypted.document, encrypted.walk, values, layout, hints_fit));

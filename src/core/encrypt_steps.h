@@ -39,6 +39,10 @@ struct Encrypted {
   SecureBytes text;
   Document document;
   Walk walk;
+  std::vector<uint32_t> order;  // for each leaf of the plan its index in `walk`; empty if the order is the same
+
+  size_t index(size_t planned) const { return order.empty() ? planned : order[planned]; }
+  const Leaf& leaf(size_t planned) const { return walk.leaves[index(planned)]; }
 };
 
 /// The type in a leaf's ciphertext. REQUIRES: it is no null.

@@ -64,6 +64,23 @@ TEST(Encrypt, KeepsCommentsOfAnExpandedAliasWithCrLf) {
       "  y: [{r: \"E\"\r\n\r\n#E\r\n#E\r\n, u: \"E\"}]\r\n");
 }
 
+// yaml.md 1.2, 1.5: in an expanded alias no comment changes places with another or with a value.
+TEST(Encrypt, KeepsTheOrderOfCommentsInAnExpandedAlias) {
+  EXPECT_EQ(shortened(encrypt_and_back("n: &a0\t# c\n- l\t# d\ne: *a0")),
+            "n: &a0\t#E\n- E\t#E\ne: \n    #E\n    #E\n    - E");
+  EXPECT_EQ(shortened(encrypt_and_back("n: &a0\n  # c\n  k: v # d\ne: *a0\n")),
+            "n: &a0\n  #E\n  k: E #E\ne: \n  #E\n  k: E #E\n");
+  EXPECT_EQ(shortened(encrypt_and_back("c: &a0\r\n    - a:\r\n    # c\r\n    - o\r\ne: *a0\r\n")),
+            "c: &a0\r\n    - a:\r\n    #E\r\n    - E\r\n"
+            "e: \r\n    - a: null\r\n    - E\r\n\r\n    #E\r\n");  // I04, E19: it stands behind the next item
+}
+
+// yaml.md 1.8 E26: a comment between two items changes places with the next item when the first becomes a collection.
+TEST(Encrypt, FollowsACommentToItsNewPlace) {
+  EXPECT_EQ(shortened(encrypt_and_back("d: &a0\n  k: v\n  # c\na:\n- *a0\n# d\n\n- x\n")),
+            "d: &a0\n  k: E\n  #E\na:\n- \n  k: E\n  #E\n#E\n\n- E\n");
+}
+
 // yaml.md 1.3.4: where the text ends decides which levels end before the last comment, and encrypting moves that.
 TEST(Encrypt, KeepsACommentThatEndsTheTextBehindAnEmptyRoot) {
   for (std::string_view text : {"null\n#a", "~\n# c", "null\n#abc", "null\n# a long comment", "null\n\n  # c",

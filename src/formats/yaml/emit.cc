@@ -320,10 +320,16 @@ class BlockWriter {
   /// Where a collection or a literal's text under a key at `column` stands.
   size_t next(size_t column) const { return layout_.column + next_column(column - layout_.column, layout_.step); }
 
-  static Run find_run(const Value& container, size_t from) {
+  Run find_run(const Value& container, size_t from) const {
     size_t at = from;
-    while (at < container.children.size() && container.children[at].kind == ValueKind::kComment) ++at;
-    return {at, at < container.children.size() && fits_on_line(container.children[at])};
+    size_t inlines = 0;
+    for (; at < container.children.size() && container.children[at].kind == ValueKind::kComment; ++at) {
+      if (container.children[at].is_inline) ++inlines;
+    }
+    Run run{at, at < container.children.size() && fits_on_line(container.children[at])};
+    const bool in_order = inlines == 0 || (inlines == 1 && container.children[at - 1].is_inline);
+    if (layout_.keep_comment_order && !in_order) run.keep_inline = false;
+    return run;
   }
 
   /// Moves to `column` of a new line, or stays where the first line begins.
@@ -337,8 +343,13 @@ class BlockWriter {
   }
 
   void write_comment_line(const Value& comment, size_t column) {
+    // With CR LF a comment directly below content is its foot, which may come to stand behind what follows (yaml.md
+    // 1.3.3, 1.5).
+    const bool below_content = !continue_line_ && out_.size() != end_of_comment_;
+    if (layout_.keep_comment_order && layout_.line_break == "\r\n" && below_content) out_.append(layout_.line_break);
     begin_line(column);
     append_comment(comment.text, layout_.line_break, out_);
+    end_of_comment_ = out_.size();
   }
 
   /// Comments that stand above the element behind them: all but those that go to its line.
@@ -475,6 +486,7 @@ class BlockWriter {
   SecureBuffer& out_;
   std::vector<Frame> open_;
   bool continue_line_ = true;  // the next line begins where the writer stands
+  size_t end_of_comment_ = 0;  // size of out_ behind the last line of comments
   SecureBytes comment_;        // of the line being written
   std::string_view line_comment_;
   SecureBuffer header_;

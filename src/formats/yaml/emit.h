@@ -90,7 +90,8 @@ struct BlockLayout {
   size_t step = 4;    // effective indentation step
   size_t column = 0;  // of the collection; the steps count from here
   std::string_view line_break = "\n";
-  bool keep_types = false;  // whole floats get a point
+  bool keep_types = false;          // whole floats get a point
+  bool keep_comment_order = false;  // the comments are read in the order of the tree; SOPS's spelling moves some
 };
 
 /// The step that a configured indentation means (yaml.md 5.1): unset or 0 is 4; 1 and more than 9 are 2.

@@ -497,11 +497,15 @@ Result<EditList> expand_alias(const Document& document, NodeId id, std::span<con
 
   // Under its key, or under its dash: a comment at the head of an item has no place on the dash's line.
   const size_t parent_column = collection_column(document, parent);
-  BlockLayout layout{.step = file_step(document, 4), .line_break = line_break, .keep_types = true};
+  BlockLayout layout{
+      .step = file_step(document, 4), .line_break = line_break, .keep_types = true, .keep_comment_order = true};
   layout.column = is_entry ? parent_column + layout.step : parent_column + 2;
+  SecureBuffer lines;
+  append_block(content, layout, lines);
   out.append(line_break);
+  if (line_break == "\r\n" && lines.view().starts_with('#')) out.append(line_break);  // see keep_comment_order
   out.append(layout.column, ' ');
-  append_block(content, layout, out);
+  out.append(lines.view());
   if (has_comment) {
     edits.add(make_span(alias.span.begin, comment), "");
     const size_t end = line_end(document.text, comment);
