@@ -81,11 +81,12 @@ TEST(Encrypt, FollowsACommentToItsNewPlace) {
             "d: &a0\n  k: E\n  #E\na:\n- \n  k: E\n  #E\n#E\n\n- E\n");
 }
 
-// yaml.md 1.3.4: where the text ends decides which levels end before the last comment, and encrypting moves that.
-TEST(Encrypt, KeepsACommentThatEndsTheTextBehindAnEmptyRoot) {
+// yaml.md 1.3.4: behind a metadata block in the place of the root such a comment could become part of it.
+TEST(Encrypt, KeepsCommentsBehindAnEmptyRoot) {
   for (std::string_view text : {"null\n#a", "~\n# c", "null\n#abc", "null\n# a long comment", "null\n\n  # c",
-                                "a: 1\n---\nnull\n# a long comment"}) {
-    EXPECT_TRUE(shortened(encrypt_and_back(text)).ends_with("#E")) << text;
+                                "~\n    # c\n", "null\n # c\n---\na: 1\n", "a: 1\n---\nnull\n# a long comment"}) {
+    const std::string encrypted = shortened(encrypt_and_back(text));
+    EXPECT_NE(encrypted.find("#E"), std::string::npos) << encrypted;
   }
 }
 

@@ -622,13 +622,15 @@ void add_to_flow_root(const Document& document, const Branch& branch, const Valu
   edits.add(make_span(at, at), out.view());
 }
 
-/// True if the text ends in a comment without a line break. Behind a block such a comment belongs to the innermost
-/// level whose column is not beyond the comment's *end* (yaml.md 1.3.4), which encrypting moves.
-bool ends_in_open_comment(const Document& document) {
-  const std::string_view text = document.text;
-  if (break_length_before(text, text.size()) > 0) return false;
-  return std::any_of(document.nodes.begin(), document.nodes.end(),
-                     [&](const Node& node) { return node.kind == NodeKind::kComment && node.span.end == text.size(); });
+/// True if a comment stands behind the root's own text. Behind a block it may belong to the innermost level, which
+/// would be that of the metadata (yaml.md 1.3.4).
+bool has_comment_behind(const Document& document, const Branch& branch) {
+  const Node& root = document.node(branch.root);
+  for (NodeId id = branch.root + 1; id < root.next; ++id) {
+    const Node& node = document.node(id);
+    if (node.kind == NodeKind::kComment && node.span.begin > root.span.begin) return true;
+  }
+  return false;
 }
 
 /// True if a line added at the end of the text would change the value of the literal that ends it.
@@ -679,8 +681,8 @@ void add_entry(const Document& document, const Branch& branch, const Value& cont
     return add_to_block_root(document, branch, content, step, edits);
   }
   const bool is_empty = root.style != NodeStyle::kFlow || root.next == branch.root + 1;
-  const bool block_fits = !ends_in_open_comment(document) || &branch != &document.branches.back();
-  if (is_empty && root.content == root.span.begin && has_own_line(document, root) && block_fits) {
+  const bool block_fits = has_own_line(document, root) && !has_comment_behind(document, branch);
+  if (is_empty && root.content == root.span.begin && block_fits) {
     SecureBuffer out;
     append_block_entry(content, column_of(document.text, root.span.begin), step, line_break, out);
     edits.add(make_span(root.span.begin, skip_blanks(document.text, root.span.end)), out.view());
