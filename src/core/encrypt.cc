@@ -383,7 +383,8 @@ Result<void> match_leaves(const Plan& plan, Encrypted& encrypted) {
   return {};
 }
 
-// Compares the encrypted text as scanned with the plan. Comments whose path differs from the planned one are collected.
+// Compares the encrypted text as scanned with the plan. Comments that must be encrypted (again) are collected: their
+// path differs from the planned one, or they came into a container that the rule selects.
 Result<std::vector<size_t>> compare_with_plan(const Plan& plan, Encrypted& encrypted) {
   TRY(match_leaves(plan, encrypted));
   std::vector<size_t> moved_comments;
@@ -398,7 +399,11 @@ Result<std::vector<size_t>> compare_with_plan(const Plan& plan, Encrypted& encry
       return not_as_planned(plan, leaf, "a comment would be lost");
     if (!same_path(plan, leaf, encrypted, other)) {
       if (!leaf.is_comment) return not_as_planned(plan, leaf, "a value stands at another path");
-      if (plan.encrypt[i]) moved_comments.push_back(i);
+      const bool newly_selected = other.selected && !leaf.selected && !before.text.empty();
+      if (plan.encrypt[i] || newly_selected) {
+        moved_comments.push_back(i);
+        if (newly_selected) continue;
+      }
     }
     if (plan.encrypt[i]) {
       // In a block scalar the line feed behind the ciphertext belongs to the text; SOPS ignores what follows the
@@ -454,7 +459,9 @@ Result<Encrypted> build_until_stable(Plan& plan, const Selector& selector, const
       const std::span<uint8_t> out = arena.allocate(ciphertext_size(plaintext.size(), "comment"));
       cipher.encrypt(plaintext, "comment", aad, nonce, {reinterpret_cast<char*>(out.data()), out.size()});
       set_fresh(plan, i, as_text(out));
+      plan.encrypt[i] = true;
       // From now on the path on the final text is the planned one.
+      plan.walk.leaves[i].selected = true;
       plan.walk.leaves[i].container = static_cast<uint32_t>(plan.walk.containers.size());
       plan.walk.containers.push_back(aad == ":" ? "" : aad);
     }

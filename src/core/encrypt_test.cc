@@ -81,6 +81,12 @@ TEST(Encrypt, FollowsACommentToItsNewPlace) {
             "d: &a0\n  k: E\n  #E\na:\n- \n  k: E\n  #E\n#E\n\n- E\n");
 }
 
+// yaml.md 1.2: once the alias is a block, the comment below it stands in that block, which the rule selects.
+TEST(Encrypt, EncryptsACommentThatCameIntoASelectedContainer) {
+  EXPECT_EQ(shortened(encrypt_and_back("t: &a0\n k: v # c\ne: *a0\n # d\n", {.encrypted_regex = "^e$"})),
+            "t: &a0\n k: v # c\ne: \n k: E #E\n #E\n");
+}
+
 // yaml.md 1.3.4: behind a metadata block in the place of the root such a comment could become part of it.
 TEST(Encrypt, KeepsCommentsBehindAnEmptyRoot) {
   for (std::string_view text : {"null\n#a", "~\n# c", "null\n#abc", "null\n# a long comment", "null\n\n  # c",
