@@ -144,6 +144,7 @@ class Parser {
   Result<void> parse_node(Role role, Allowed allowed);
   Result<void> parse_properties(Properties& properties);
   Result<void> parse_scalar(Role role, const Properties& properties);
+  Result<void> parse_lines(bool is_item);
   Result<void> parse_alias(Role role);
   Result<void> parse_absent(Role role, const Properties& properties);
   Result<void> open_container(Role role, NodeKind kind, NodeStyle style, State state, const Properties& properties);
@@ -361,6 +362,7 @@ Result<void> Parser::step() {
   const uint32_t at = tokens_.front().span.begin;
   switch (top().state) {
     case State::kBlockSequence:
+      if (type == TokenType::kLines) return parse_lines(true);
       if (type == TokenType::kBlockEntry) {
         consume();
         const TokenType next = TRY(peek());
@@ -372,6 +374,7 @@ Result<void> Parser::step() {
       return close_container(false);
 
     case State::kIndentlessSequence:
+      if (type == TokenType::kLines) return parse_lines(true);
       if (type == TokenType::kBlockEntry) {
         consume();
         const TokenType next = TRY(peek());
@@ -383,6 +386,7 @@ Result<void> Parser::step() {
       return close_container(false);
 
     case State::kBlockMappingKey:
+      if (type == TokenType::kLines) return parse_lines(false);
       if (type == TokenType::kKey) {
         consume();
         const TokenType next = TRY(peek());
@@ -721,6 +725,35 @@ Result<void> Parser::parse_scalar(Role role, const Properties& properties) {
   return finish_value();
 }
 
+// What parse_scalar would make of every key and value in the lines. None of them has properties or comments, and the
+// nodes before them have got theirs.
+Result<void> Parser::parse_lines(bool is_item) {
+  const Token token = tokens_.front();
+  const auto end = static_cast<uint32_t>(token.span.begin - token.column + token.text.size());
+  SimpleLine line;
+  for (uint32_t at = token.span.begin - token.column; at < end; at = line.end) {
+    const bool is_simple = simple_line(text_, at, line) && line.is_item == is_item;
+    if (!is_simple) return malformed(at, "lines where they do not belong");
+    if (!is_item) {
+      Node key;
+      const std::string_view text = document_.slice(line.key);
+      TRY(decode({}, true, text, line.key, key));
+      const bool is_string = key.type == ScalarType::kString;
+      top().key = {.text = text, .span = line.key, .flags = static_cast<uint8_t>(is_string ? 0 : kFlagKeyNotString)};
+    }
+    const NodeId id = add_node(is_item ? Role::kItem : Role::kValue, NodeKind::kScalar);
+    Node& node = nodes_[id];
+    node.style = line.style;
+    node.span = line.value;
+    node.content = line.value.begin;
+    node.next = id + 1;
+    TRY(decode({}, line.style == NodeStyle::kPlain, document_.slice(line.content()), line.value, node));
+    TRY(finish_value());
+  }
+  consume();
+  return {};
+}
+
 Result<void> Parser::parse_alias(Role role) {
   const Token token = tokens_.front();
   const auto found = anchors_.find(token.text);
@@ -1054,7 +1087,9 @@ Result<Document> scan_tokens(std::string_view text, ScanMode mode, const Condens
 
 }  // namespace
 
-Result<Document> scan(std::string_view text, ScanMode mode) {
+Result<Document> scan(std::string_view text, ScanMode mode) { return scan_with(text, mode, Condensing::kIfWorthwhile); }
+
+Result<Document> scan_with(std::string_view text, ScanMode mode, Condensing condensing) {
   if (text.empty()) {
     return fail(ErrorCode::kMalformed, "an empty file: it must contain at least one document")
         .hint("write {} for a document without entries")
@@ -1064,9 +1099,10 @@ Result<Document> scan(std::string_view text, ScanMode mode) {
   if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF"))
     return fail(ErrorCode::kMalformed, "UTF-16 where UTF-8 is expected");
 
-  if (mode == ScanMode::kEncrypted) {
+  if (condensing != Condensing::kNever) {
     const std::string_view mark = "\xEF\xBB\xBF";
-    if (const auto condensed = condense(text.starts_with(mark) ? text.substr(mark.size()) : text)) {
+    const std::string_view body = text.starts_with(mark) ? text.substr(mark.size()) : text;
+    if (const auto condensed = condense(body, condensing == Condensing::kAlways ? 1 : kWorthwhile)) {
       auto document = scan_tokens(text, mode, &*condensed);
       if (document) return document;
       // Whatever is wrong is found again on the text itself, and at the right place.

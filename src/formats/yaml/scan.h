@@ -59,6 +59,12 @@ namespace sops::yaml {
 /// only where SOPS's is not that of a text that does not parse: 92 for an empty text.
 Result<Document> scan(std::string_view text, ScanMode mode);
 
+/// Whether libyaml reads a text in its condensed form (condense.h). The result does not depend on it.
+enum class Condensing { kNever, kIfWorthwhile, kAlways };
+
+/// scan() with a choice, for tests.
+Result<Document> scan_with(std::string_view text, ScanMode mode, Condensing condensing);
+
 /// What stands in the header of a literal or folded scalar.
 struct BlockHeader {
   char style = '|';    // or '>'

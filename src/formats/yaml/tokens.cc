@@ -85,6 +85,8 @@ TokenReader::TokenReader(std::string_view whole, uint32_t base, SecureArena& are
       source_(condensed != nullptr ? condensed->text.expose_text() : whole.substr(base)),
       cuts_(condensed != nullptr ? &condensed->cuts : nullptr),
       arena_(arena) {
+  if (condensed != nullptr) runs_ = condensed->runs;
+  read_run_line();
   is_ascii_ = std::ranges::all_of(source_, [](char c) { return static_cast<uint8_t>(c) < 0x80; });
   yaml_parser_set_encoding(&parser_->parser, YAML_UTF8_ENCODING);
   yaml_parser_set_input_string(&parser_->parser, reinterpret_cast<const unsigned char*>(source_.data()),
@@ -171,6 +173,88 @@ Result<void> TokenReader::check_implicit_key(const Token& token) {
   return {};
 }
 
+// Makes run_line_ the first line of the next run.
+void TokenReader::read_run_line() {
+  if (run_ == runs_.size()) return;
+  const bool is_simple = simple_line(whole_, base_ + runs_[run_].first, run_line_);
+  SOPS_CHECK(is_simple, "condense() saw that it is");
+  run_step_ = 0;
+}
+
+// Compares a token with the ones that the first line of the next run must have: in block context, and nothing between
+// them. Behind the last one the tokens of the other lines are queued.
+Result<void> TokenReader::follow_run(const Token& token) {
+  if (run_ == runs_.size()) return {};
+  const SimpleLine& line = run_line_;
+  const uint32_t begin = line.key.begin;
+  if (run_step_ == 0) {
+    // Collections begin and end at the place of the line's first token.
+    if (token.type == TokenType::kBlockSequenceStart || token.type == TokenType::kBlockMappingStart ||
+        token.type == TokenType::kBlockEnd || token.span.begin < begin) {
+      return {};
+    }
+    const bool is_first = line.is_item ? token.type == TokenType::kBlockEntry && token.span.begin == begin
+                                       : token.type == TokenType::kKey && token.span == Span{begin, begin};
+    if (!is_first || flow_depth_ > 0) return not_condensable();
+    run_step_ = line.is_item ? 3 : 1;
+    return {};
+  }
+  const auto is_scalar = [&token](NodeStyle style, Span span) {
+    return token.type == TokenType::kScalar && token.style == style && token.span == span;
+  };
+  bool fits = false;
+  switch (run_step_) {
+    case 1:
+      fits = is_scalar(NodeStyle::kPlain, line.key);
+      break;
+    case 2:
+      fits = token.type == TokenType::kValue && token.span == Span{line.mark, line.mark + 1};
+      break;
+    default:
+      fits = is_scalar(line.style, line.value);
+  }
+  if (!fits) return not_condensable();
+  if (++run_step_ == 4) finish_run();
+  return {};
+}
+
+void TokenReader::queue(TokenType type, Span span) {
+  Token& token = queue_[queue_end_++];
+  token = {.type = type, .span = span, .column = span.begin - (base_ + runs_[run_].last), .position = span.begin};
+  if (type == TokenType::kScalar) token.text = whole_.substr(span.begin, span.size());
+}
+
+// The lines between the first and the last one are one token; the last one has its own, because comments behind it look
+// at them.
+void TokenReader::finish_run() {
+  const LineRun& run = runs_[run_];
+  const uint32_t column = run_line_.column;
+  queue_at_ = queue_end_ = 0;
+  const uint32_t second = base_ + run.second;
+  const uint32_t last = base_ + run.last;
+  queue(TokenType::kLines, {second + column, last - 1});
+  queue_[0].column = column;
+  queue_[0].text = whole_.substr(second, last - second);
+
+  SimpleLine line;
+  const bool is_simple = simple_line(whole_, last, line);
+  SOPS_CHECK(is_simple, "condense() saw that it is");
+  if (line.is_item) {
+    queue(TokenType::kBlockEntry, {line.mark, line.mark + 1});
+  } else {
+    queue(TokenType::kKey, {line.key.begin, line.key.begin});
+    queue_[1].is_virtual = true;
+    queue(TokenType::kScalar, line.key);
+    queue(TokenType::kValue, {line.mark, line.mark + 1});
+  }
+  queue(TokenType::kScalar, line.value);
+  Token& value = queue_[queue_end_ - 1];
+  value.style = line.style;
+  value.text = whole_.substr(line.content().begin, line.content().size());
+  ++run_;
+  read_run_line();
+}
+
 Failure TokenReader::parser_failure() {
   const yaml_parser_t& parser = parser_->parser;
   if (parser.error == YAML_READER_ERROR) {
@@ -187,6 +271,10 @@ Failure TokenReader::parser_failure() {
 }
 
 Result<void> TokenReader::next(Token& token) {
+  if (queue_at_ < queue_end_) {
+    token = queue_[queue_at_++];
+    return {};
+  }
   struct OwnedToken {
     ~OwnedToken() {
       if (raw.type == YAML_SCALAR_TOKEN) wipe({raw.data.scalar.value, raw.data.scalar.length});
@@ -280,6 +368,7 @@ Result<void> TokenReader::next(Token& token) {
       break;
   }
   TRY(check_implicit_key(token));
+  TRY(follow_run(token));
 
   work_ += flow_depth_;
   if (work_ > kMaxWork) {

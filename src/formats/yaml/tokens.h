@@ -3,8 +3,10 @@
 // libyaml's token stream with positions in bytes. The only file of the project that includes libyaml is tokens.cc.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -37,6 +39,7 @@ enum class TokenType : uint8_t {
   kAnchor,
   kTag,
   kScalar,
+  kLines,  // ours: simple lines of one run (condense.h)
 };
 
 /// One token. Views point into the text or into the arena of the reader.
@@ -48,7 +51,7 @@ struct Token {
   Span span;
   uint32_t column = 0;    // of span.begin, in characters; of the stream's end: of the last position of the text
   uint32_t position = 0;  // span.begin; of a block end: where comments see it (yaml.md 1.3.4)
-  std::string_view text;  // scalar: decoded; anchor, alias: name; tag, %TAG: handle; %YAML: version
+  std::string_view text;  // scalar: decoded; anchor, alias: name; tag, %TAG: handle; %YAML: version; lines: all of them
   std::string_view tail;  // tag: suffix; %TAG: prefix
 };
 
@@ -76,6 +79,10 @@ class TokenReader {
   uint32_t removed_on_line(uint32_t begin);
   bool find_scalar(std::string_view value, uint32_t short_begin, uint32_t short_end, Token& token);
   Result<void> check_implicit_key(const Token& token);
+  void read_run_line();
+  Result<void> follow_run(const Token& token);
+  void finish_run();
+  void queue(TokenType type, Span span);
   Failure parser_failure();
 
   std::unique_ptr<Parser> parser_;
@@ -85,6 +92,12 @@ class TokenReader {
   const std::vector<Cut>* cuts_ = nullptr;    // between source_ and the text; null if they are the same
   size_t cut_ = 0;                            // cuts before the last position asked for
   size_t cut_line_ = std::string_view::npos;  // libyaml's number of the line on which the last token with a cut ends
+  std::span<const LineRun> runs_;     // in source_ only their first lines are left
+  size_t run_ = 0;                    // the first run that is not read yet
+  SimpleLine run_line_;               // its first line
+  uint32_t run_step_ = 0;             // tokens of run_line_ that were read
+  std::array<Token, 5> queue_;        // tokens of the lines that are left out
+  size_t queue_at_ = 0, queue_end_ = 0;
   std::vector<uint32_t> key_begins_;  // of the implicit key that is open in each flow collection, kNoKey if none
   SecureArena& arena_;
   bool is_ascii_;
