@@ -45,7 +45,8 @@ size_t closing_bracket(std::string_view text, size_t at) {
 // Whether all characters are ASCII from `lowest` to `~`. Without a way out, so that the compiler makes vectors of it.
 bool is_printable(std::string_view text, uint8_t lowest) {
   uint8_t bad = 0;
-  for (char c : text) bad |= static_cast<uint8_t>(static_cast<uint8_t>(static_cast<uint8_t>(c) - lowest) > 0x7E - lowest);
+  for (char c : text)
+    bad |= static_cast<uint8_t>(static_cast<uint8_t>(static_cast<uint8_t>(c) - lowest) > 0x7E - lowest);
   return bad == 0;
 }
 
@@ -86,7 +87,8 @@ bool is_clear_end(std::string_view text, size_t at, size_t column) {
 std::optional<size_t> skip_block_scalar(std::string_view text, size_t begin, size_t end) {
   size_t mark = end;
   while (mark > begin && std::string_view(" 0123456789+-").find(text[mark - 1]) != std::string_view::npos) --mark;
-  if (mark < begin + 2 || (text[mark - 1] != '|' && text[mark - 1] != '>') || text[mark - 2] != ' ') return std::nullopt;
+  if (mark < begin + 2 || (text[mark - 1] != '|' && text[mark - 1] != '>') || text[mark - 2] != ' ')
+    return std::nullopt;
   const size_t indentation = skip_blanks(text, begin) - begin;
   size_t at = end + 1;
   while (at < text.size()) {
@@ -110,7 +112,8 @@ std::vector<LineRun> find_runs(std::string_view text) {
       continue;
     }
     const SimpleLine first = line;
-    LineRun run{.first = static_cast<uint32_t>(at), .second = first.end, .last = static_cast<uint32_t>(at), .end = first.end};
+    LineRun run{
+        .first = static_cast<uint32_t>(at), .second = first.end, .last = static_cast<uint32_t>(at), .end = first.end};
     uint32_t last_but_one = run.last;
     size_t count = 1;
     while ((is_simple = simple_line(text, run.end, line)) && line.column == first.column &&

@@ -12,8 +12,8 @@
 // Runs of simple lines: `key: value` or `- value` on lines of the same indentation, with nothing to think about in them
 // (simple_line). libyaml reads the first one. If it finds exactly the tokens of such a line there, in block context, it
 // stands behind that line as it stood before it but for the position: in a block collection whose column is that of the
-// line, with no key open. So it would read the second line as it read the first, and so on, and the tokens of the others
-// follow from the text.
+// line, with no key open. So it would read the second line as it read the first, and so on, and the tokens of the
+// others follow from the text.
 #pragma once
 
 #include <cstdint>
@@ -48,17 +48,17 @@ struct SimpleLine {
   }
 };
 
-/// Whether a simple line begins at `at`: blanks; then a key of letters, digits and _ . - / before a colon and a blank, or
-/// a `-` and a blank; then a value of printable ASCII, plain and without `: ` and ` #`, or in quotes without quotes or
-/// backslashes; then a line feed. Says nothing about what stands around it.
+/// Whether a simple line begins at `at`: blanks; then a key of letters, digits and _ . - / before a colon and a blank,
+/// or a `-` and a blank; then a value of printable ASCII, plain and without `: ` and ` #`, or in quotes without quotes
+/// or backslashes; then a line feed. Says nothing about what stands around it.
 bool simple_line(std::string_view text, size_t at, SimpleLine& line);
 
 /// At least three simple lines of one kind and column. The first is in the short text, the others are not.
 struct LineRun {
-  uint32_t first = 0;   // positions of lines in the whole text
+  uint32_t first = 0;  // positions of lines in the whole text
   uint32_t second = 0;
   uint32_t last = 0;
-  uint32_t end = 0;     // behind the last one
+  uint32_t end = 0;  // behind the last one
 };
 
 struct CondensedText {

@@ -236,8 +236,23 @@ void append_literal(std::string_view text, const ScalarPlace& place, SecureBuffe
   append_literal_lines(text, place.text_column, place.line_break, out);
 }
 
+/// SOPS's choice for a text, with the author's quotes where these can hold it too.
+StringStyle choose_quoted_style(std::string_view text, const Quoting& quoting) {
+  const StringStyle style = choose_style(text);
+  if (style == StringStyle::kLiteral) {
+    return quoting.no_literals ? StringStyle::kDoubleQuoted : style;
+  }
+  if (quoting.plain_as == StringStyle::kPlain || style == StringStyle::kBinary) return style;
+  if (style == StringStyle::kPlain || style == StringStyle::kSingleQuoted || style == StringStyle::kMergeTag) {
+    return quoting.plain_as;
+  }
+  const TextFacts facts = examine(text);  // double-quoted, perhaps only for its type
+  const bool for_type = !facts.special && !facts.tab && !facts.any_break && !facts.unprintable;
+  return for_type ? quoting.plain_as : style;
+}
+
 void append_string(std::string_view text, const ScalarPlace& place, SecureBuffer& out) {
-  switch (choose_style(text)) {
+  switch (choose_quoted_style(text, place.quoting)) {
     case StringStyle::kPlain:
       out.append(text);
       break;
@@ -410,7 +425,8 @@ class BlockWriter {
     const bool explicit_key = write_key(element, column);
     if (explicit_key) begin_line(column);
     out_.append(":");
-    const size_t child_column = next(column);
+    const size_t child_column =
+        element.kind == ValueKind::kSequence && layout_.list_offset ? column + *layout_.list_offset : next(column);
     // What opens on the line of the `:` may have no comments before it.
     const bool on_this_line = explicit_key && child_column >= column + 2 && is_container(element) &&
                               !element.children.empty() && element.children[0].kind != ValueKind::kComment &&
@@ -463,7 +479,8 @@ class BlockWriter {
             .text_column = text_column,
             .line_break = layout_.line_break,
             .header_comment = header_.view(),
-            .keep_type = layout_.keep_types};
+            .keep_type = layout_.keep_types,
+            .quoting = layout_.quoting};
   }
 
   /// Writes the key; true if in the form `? key` (yaml.md 5.4).
@@ -478,7 +495,11 @@ class BlockWriter {
     const bool explicit_key = key.size() > kLongestSimpleKey || examine(key).any_break;
     if (explicit_key) out_.append("? ");
     append_scalar(ScalarType::kString, key,
-                  {.parent_column = column, .text_column = next(column), .line_break = layout_.line_break}, out_);
+                  {.parent_column = column,
+                   .text_column = next(column),
+                   .line_break = layout_.line_break,
+                   .quoting = {.plain_as = layout_.plain_keys_as}},
+                  out_);
     return explicit_key;
   }
 
@@ -716,6 +737,8 @@ void append_flow(const Value& value, const FlowLayout& layout, SecureBuffer& out
   const auto write_scalar = [&](const Value& scalar) {
     if (scalar.type != ScalarType::kString && scalar.type != ScalarType::kBytes) {
       append_typed(scalar.type, scalar.text, layout.keep_types, out);
+    } else if (layout.plain_words && is_flow_word(scalar.text)) {
+      out.append(scalar.text);
     } else if (is_utf8(scalar.text)) {
       append_double_quoted(scalar.text, Escaping::kAsSops, out);
     } else {

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "base/error.h"
@@ -64,6 +65,12 @@ void append_single_quoted(std::string_view text, size_t indentation, SecureBuffe
 /// line break of the text, if it ends in one, is left to the caller.
 void append_literal_lines(std::string_view text, size_t indentation, std::string_view line_break, SecureBuffer& out);
 
+/// How an author's strings differ from SOPS's choice.
+struct Quoting {
+  StringStyle plain_as = StringStyle::kPlain;  // what stands where SOPS writes plain text: plain or one of the quotes
+  bool no_literals = false;  // texts of several lines in double quotes: what follows would change a literal
+};
+
 /// What spelling a value depends on, besides the value.
 struct ScalarPlace {
   size_t parent_column = 0;  // of the mapping or list the value stands in
@@ -72,6 +79,7 @@ struct ScalarPlace {
   std::string_view header_comment =
       {};                  // goes behind the header of a literal and behind any other value: ` #…`, or empty
   bool keep_type = false;  // a whole float gets a point, so that it stays a float
+  Quoting quoting = {};
 };
 
 /// A scalar in SOPS's spelling (yaml.md 5.2), without the line break that ends it. A text of several lines becomes a
@@ -91,7 +99,10 @@ struct BlockLayout {
   size_t column = 0;  // of the collection; the steps count from here
   std::string_view line_break = "\n";
   bool keep_types = false;          // whole floats get a point
-  bool keep_comment_order = false;  // the comments are read in the order of the tree; SOPS's spelling moves some
+  bool keep_comment_order = false;  // comments are read in the tree's order; SOPS's spelling moves some
+  std::optional<size_t> list_offset = std::nullopt;  // from a key to the dashes below it; unset: as for mappings
+  Quoting quoting = {};                              // of values
+  StringStyle plain_keys_as = StringStyle::kPlain;
 };
 
 /// The step that a configured indentation means (yaml.md 5.1): unset or 0 is 4; 1 and more than 9 are 2.
@@ -110,6 +121,7 @@ struct FlowLayout {
   bool quote_keys = false;             // all keys in double quotes, as JSON has them
   bool keep_types = false;             // whole floats get a point
   std::string_view line_break = "\n";  // only used around comments
+  bool plain_words = false;            // strings that are simple words without quotes
 };
 
 /// Any value in flow style on one line, strings in double quotes. Comments, if there are any, get lines of their own.

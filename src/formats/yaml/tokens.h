@@ -92,11 +92,11 @@ class TokenReader {
   const std::vector<Cut>* cuts_ = nullptr;    // between source_ and the text; null if they are the same
   size_t cut_ = 0;                            // cuts before the last position asked for
   size_t cut_line_ = std::string_view::npos;  // libyaml's number of the line on which the last token with a cut ends
-  std::span<const LineRun> runs_;     // in source_ only their first lines are left
-  size_t run_ = 0;                    // the first run that is not read yet
-  SimpleLine run_line_;               // its first line
-  uint32_t run_step_ = 0;             // tokens of run_line_ that were read
-  std::array<Token, 5> queue_;        // tokens of the lines that are left out
+  std::span<const LineRun> runs_;             // in source_ only their first lines are left
+  size_t run_ = 0;                            // the first run that is not read yet
+  SimpleLine run_line_;                       // its first line
+  uint32_t run_step_ = 0;                     // tokens of run_line_ that were read
+  std::array<Token, 5> queue_;                // tokens of the lines that are left out
   size_t queue_at_ = 0, queue_end_ = 0;
   std::vector<uint32_t> key_begins_;  // of the implicit key that is open in each flow collection, kNoKey if none
   SecureArena& arena_;

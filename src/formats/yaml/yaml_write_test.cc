@@ -20,72 +20,12 @@
 #include "formats/yaml/scan.h"
 #include "formats/yaml/write.h"
 #include "formats/yaml/yaml.h"
+#include "tests/support/yaml_inputs.h"
 
 namespace sops::yaml {
 namespace {
 
 namespace fs = std::filesystem;
-
-const std::string kShared = SOPS_SHARED_DIR;
-const std::string kGolden = SOPS_SOURCE_DIR "/tests/golden";
-
-std::string read_file(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
-
-/// The golden inputs that SOPS accepts, sorted: name and text.
-std::vector<std::pair<std::string, std::string>> golden_inputs() {
-  std::vector<std::pair<std::string, std::string>> inputs;
-  for (const auto& entry : fs::directory_iterator(kGolden + "/in")) {
-    const std::string name = entry.path().filename();
-    if (entry.path().extension() == ".yaml" && fs::exists(kGolden + "/default/" + name + "/enc.yaml")) {
-      inputs.emplace_back(name, read_file(entry.path()));
-    }
-  }
-  std::sort(inputs.begin(), inputs.end());
-  return inputs;
-}
-
-/// The inputs of the YAML test suite (its notation for what cannot be seen decoded), each as it is and as the value of
-/// a key, because most have no mapping at their root.
-std::vector<std::pair<std::string, std::string>> suite_inputs() {
-  std::vector<std::pair<std::string, std::string>> inputs;
-  const fs::path root = kShared + "/vectors/yaml-test-suite";
-  if (!fs::exists(root)) return inputs;
-  for (const auto& entry : fs::directory_iterator(root)) {
-    std::ifstream file(entry.path(), std::ios::binary);
-    std::string line;
-    bool inside = false;
-    std::vector<std::string> texts;
-    while (std::getline(file, line)) {
-      if (inside && (line.empty() || line.starts_with("    "))) {
-        texts.back() += line.empty() ? "\n" : line.substr(4) + "\n";
-        continue;
-      }
-      inside = line.starts_with("  yaml: |");
-      if (inside) texts.emplace_back();
-    }
-    for (std::string& text : texts) {
-      const std::vector<std::pair<std::string, std::string>> notation = {
-          {"␣", " "}, {"———»", "\t"}, {"——»", "\t"}, {"—»", "\t"},         {"»", "\t"},
-          {"↵", ""},  {"∎\n", ""},    {"←", "\r"},   {"⇔", "\xef\xbb\xbf"}};
-      for (const auto& [from, to] : notation) {
-        for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at))
-          text.replace(at, from.size(), to);
-      }
-      std::string wrapped = "k:\n  ";
-      for (const char c : text) {
-        wrapped += c;
-        if (c == '\n') wrapped += "  ";
-      }
-      inputs.emplace_back(entry.path().filename(), text);
-      inputs.emplace_back(entry.path().filename().string() + " wrapped", wrapped);
-    }
-  }
-  std::sort(inputs.begin(), inputs.end());
-  return inputs;
-}
 
 std::string string_of(const SecureBytes& bytes) { return std::string(bytes.expose_text()); }
 
