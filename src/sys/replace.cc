@@ -53,7 +53,7 @@ int sync_change(const Target& target, int file) {
 int create(const Target& target, std::span<const uint8_t> content, mode_t mode, bool with_name) {
   std::optional<SignalsBlocked> blocked;
   if (with_name) blocked.emplace();
-  TemporaryFile file(target, geteuid());
+  TemporaryFile file(target.directory.get(), target.name, geteuid());
   // The kernel applies umask or the directory's default ACL.
   if (const int error = with_name ? file.create_named(mode) : file.create_unnamed(mode)) return error;
   struct stat status;
@@ -71,7 +71,7 @@ int rename_over(const Target& target, const OldFile& old, std::span<const uint8_
                 bool with_name) {
   std::optional<SignalsBlocked> blocked;
   if (with_name) blocked.emplace();
-  TemporaryFile file(target, old.status.st_uid);
+  TemporaryFile file(target.directory.get(), target.name, old.status.st_uid);
   if (const int error = with_name ? file.create_named(0600) : file.create_unnamed(0600)) return error;
   if (const int error = posix::write_all(file.fd(), content)) return error;
   if (const int error = copy_metadata(old.file.get(), old.status, file.fd())) return error;

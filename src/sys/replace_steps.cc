@@ -27,9 +27,6 @@ namespace {
 // As many as the kernel follows (path_resolution(7)).
 constexpr int kMaxLinks = 40;
 
-// Private names per target. One is enough but for concurrent runs on the same file.
-constexpr int kTemporaryNames = 4;
-
 // How long to wait for other processes that replace the same file, which takes each of them milliseconds.
 constexpr int kNameRounds = 60;
 constexpr timespec kNameRoundPause{.tv_sec = 0, .tv_nsec = 50'000'000};
@@ -150,9 +147,7 @@ int find_target(const std::string& path, Target& target) {
 // --- Temporary files
 // ---------------------------------------------------------------------------------------------------------
 
-namespace {
-
-// ".prod.yaml.sops-tmp-1". The target's part is cut to stay within the shortest limits for names; files that then share
+// The target's part is cut to stay within the shortest limits for names; files that then share
 // their private names only wait for each other.
 std::string temporary_name(const std::string& target_name, int number) {
   constexpr size_t kLongestPart = 100;
@@ -160,6 +155,8 @@ std::string temporary_name(const std::string& target_name, int number) {
   while (length > 0 && length < target_name.size() && (target_name[length] & 0xc0) == 0x80) --length;  // whole UTF-8
   return format(".{}.sops-tmp-{}", target_name.substr(0, length), number);
 }
+
+namespace {
 
 // True if a run over many files is alive that may have unlocked private names in the directory: such a run holds a lock
 // on the directory itself.
@@ -208,11 +205,11 @@ std::optional<std::string> target_of_temporary_name(std::string_view name) {
 }
 
 TemporaryFile::~TemporaryFile() {
-  if (!name_.empty()) unlinkat(directory(), name_.c_str(), 0);
+  if (!name_.empty()) unlinkat(directory_, name_.c_str(), 0);
 }
 
 int TemporaryFile::create_unnamed(mode_t mode) {
-  file_ = Descriptor(openat(directory(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
+  file_ = Descriptor(openat(directory_, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
   if (!file_) {
     // "not supported" in the dialects of kernels and file systems (open(2), O_TMPFILE).
     const bool unsupported =
@@ -226,7 +223,7 @@ int TemporaryFile::create_unnamed(mode_t mode) {
 
 int TemporaryFile::create_named(mode_t mode) {
   return with_free_name([&](const std::string& name) {
-    Descriptor file(openat(directory(), name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, mode));
+    Descriptor file(openat(directory_, name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, mode));
     if (!file) return errno;
     file_ = std::move(file);
     name_ = name;
@@ -234,7 +231,7 @@ int TemporaryFile::create_named(mode_t mode) {
     flock(file_.get(), LOCK_EX);
     struct stat status, named;
     if (fstat(file_.get(), &status) != 0) return errno;
-    const bool is_there = fstatat(directory(), name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0;
+    const bool is_there = fstatat(directory_, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0;
     if (!is_there && errno != ENOENT) return errno;
     if (!is_there || !is_same_file(status, named)) {
       name_.clear();
@@ -249,18 +246,18 @@ int TemporaryFile::name_privately() {
 }
 
 int TemporaryFile::link_to_target() {
-  const int error = link_as(target_.name);
+  const int error = link_as(target_name_);
   return error == EEXIST ? kSurprise : error;
 }
 
 int TemporaryFile::rename_to_target() {
-  if (renameat(directory(), name_.c_str(), directory(), target_.name.c_str()) != 0) return errno;
+  if (renameat(directory_, name_.c_str(), directory_, target_name_.c_str()) != 0) return errno;
   name_.clear();
   return 0;
 }
 
 int TemporaryFile::rename_to_new_target() {
-  if (renameat2(directory(), name_.c_str(), directory(), target_.name.c_str(), RENAME_NOREPLACE) == 0) {
+  if (renameat2(directory_, name_.c_str(), directory_, target_name_.c_str(), RENAME_NOREPLACE) == 0) {
     name_.clear();
     return 0;
   }
@@ -278,12 +275,12 @@ int TemporaryFile::with_free_name(Take take) {
   for (int round = 0; round < kNameRounds; ++round) {
     if (round > 0) nanosleep(&kNameRoundPause, nullptr);
     for (int number = 1; number <= kTemporaryNames; ++number) {
-      const std::string name = temporary_name(target_.name, number);
+      const std::string name = temporary_name(target_name_, number);
       const int error = take(name);
       if (error == 0) name_ = name;
       if (error != EEXIST) return error;
     }
-    remove_stale_files(directory(), target_.name, target_owner_);
+    remove_stale_files(directory_, target_name_, target_owner_);
   }
   return EEXIST;
 }
@@ -292,9 +289,9 @@ int TemporaryFile::link_as(const std::string& name) {
   // The first form needs /proc, the second the right to search by descriptor alone (CAP_DAC_READ_SEARCH; since
   // Linux 6.10 also whoever opened the file).
   const std::string self = format("/proc/self/fd/{}", file_.get());
-  if (linkat(AT_FDCWD, self.c_str(), directory(), name.c_str(), AT_SYMLINK_FOLLOW) == 0) return 0;
+  if (linkat(AT_FDCWD, self.c_str(), directory_, name.c_str(), AT_SYMLINK_FOLLOW) == 0) return 0;
   if (errno == EEXIST || errno == ENOSPC || errno == EDQUOT || errno == EIO || errno == EROFS) return errno;
-  if (linkat(file_.get(), "", directory(), name.c_str(), AT_EMPTY_PATH) == 0) return 0;
+  if (linkat(file_.get(), "", directory_, name.c_str(), AT_EMPTY_PATH) == 0) return 0;
   return errno == EEXIST ? EEXIST : kNeedsName;
 }
 

@@ -42,6 +42,10 @@ int find_target(const std::string& path, Target& target);
 
 bool is_same_file(const struct stat& a, const struct stat& b);
 
+/// The `number`-th private name of a target, from 1 to kTemporaryNames: ".prod.yaml.sops-tmp-1".
+std::string temporary_name(const std::string& target_name, int number);
+inline constexpr int kTemporaryNames = 4;  // one is enough but for concurrent runs on the same file
+
 /// Removes what killed runs have left beside `target_name`: private names whose makers are dead. `target_owner` is whom
 /// a run by root would have given them to.
 void remove_stale_files(int directory, const std::string& target_name, uid_t target_owner);
@@ -52,8 +56,9 @@ std::optional<std::string> target_of_temporary_name(std::string_view name);
 /// A file in the making. While it has a private name, destruction removes that name.
 class TemporaryFile {
  public:
-  /// REQUIRES: `target` outlives the object.
-  TemporaryFile(const Target& target, uid_t target_owner) : target_(target), target_owner_(target_owner) {}
+  /// For the target `target_name` in the open directory `directory`, which outlives the object.
+  TemporaryFile(int directory, std::string target_name, uid_t target_owner)
+      : directory_(directory), target_name_(std::move(target_name)), target_owner_(target_owner) {}
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;
   ~TemporaryFile();
@@ -80,12 +85,12 @@ class TemporaryFile {
   void adopt(posix::Descriptor file) { file_ = std::move(file); }
 
  private:
-  int directory() const { return target_.directory.get(); }
   template <class Take>
   int with_free_name(Take take);
   int link_as(const std::string& name);
 
-  const Target& target_;
+  int directory_;
+  std::string target_name_;
   uid_t target_owner_;
   posix::Descriptor file_;
   std::string name_;  // the private name; empty if it has none
