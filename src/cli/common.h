@@ -16,13 +16,18 @@
 
 namespace sops {
 
+/// Configurations that several files share (settings.h).
+class ConfigCache;
+
 /// What a command gets, and what is made once for it.
 struct CommandContext {
   Services& services;
   const ParsedArgs& args;
   Ui& ui;
   bool config_is_loaded = false;
-  std::optional<Config> config;  // see configuration()
+  std::optional<Config> config;           // see configuration()
+  const Config* config_in_use = nullptr;  // … which this is, or one of `configs`
+  ConfigCache* configs = nullptr;         // if there are several files
 };
 
 // Flag sets (cli.md 2.2).

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
 // sops filestatus: is a file encrypted? (cli.md 6.7)
-#include "cli/common.h"
+#include "cli/batch.h"
 #include "core/metadata.h"
 
 namespace sops::cli_filestatus {
@@ -9,10 +9,11 @@ namespace sops::cli_filestatus {
 namespace {
 
 std::vector<FlagSpec> flags() {
-  return {{.name = "input-type",
-           .kind = FlagKind::kString,
-           .value_name = "TYPE",
-           .summary = "format of the file: yaml, json or binary (default: by the file's name)"}};
+  std::vector<FlagSpec> all = {{.name = "input-type",
+                                .kind = FlagKind::kString,
+                                .value_name = "TYPE",
+                                .summary = "format of the file: yaml, json or binary (default: by the file's name)"}};
+  return merge_flags(std::move(all), batch_flags(BatchCommand::Destination::kNone));
 }
 
 Result<bool> is_encrypted(std::string_view text, const FormatType& format) {
@@ -24,7 +25,23 @@ Result<bool> is_encrypted(std::string_view text, const FormatType& format) {
   return !metadata.version.empty() && !metadata.mac.empty();
 }
 
+// editing.md 3
+Result<FileResult> examine_one(CommandContext& context, const BatchFile& file) {
+  FileResult result;
+  const std::optional<EncryptedInput> input = TRY(read_encrypted_input(context, file));
+  result.encrypted = false;
+  if (!input) return result;
+  result.encrypted = TRY(in_context(is_encrypted(input->text.text(), *input->format), "{}", file.input.shown));
+  return result;
+}
+
 Result<int> run(CommandContext& context) {
+  if (is_batch(context, BatchCommand::Destination::kNone)) {
+    return run_batch(context, {.verb = "filestatus",
+                               .unchanged = "looked at",
+                               .destination = BatchCommand::Destination::kNone,
+                               .make = examine_one});
+  }
   if (context.args.positionals.empty()) {
     return fail(ErrorCode::kUsage, "no file is named").hint("sops filestatus FILE").exit(ExitStatus::kNoFile);
   }
@@ -41,9 +58,13 @@ Result<int> run(CommandContext& context) {
 extern const CommandSpec command;  // declared by commands.cc too: constants are private to their file otherwise
 const CommandSpec command = {
     .name = "filestatus",
-    .arguments = "FILE",
-    .summary = "say whether a file is encrypted",
-    .manual = "Prints {\"encrypted\":true} or {\"encrypted\":false}. Needs no key.",
+    .arguments = "FILE…",
+    .summary = "say whether files are encrypted",
+    .manual =
+        "Prints {\"encrypted\":true} or {\"encrypted\":false}. Needs no key. For several files, and with -r for those "
+        "in "
+        "directories, each\n"
+        "line names its file: {\"file\":\"prod.yaml\",\"encrypted\":true}.",
     .flags = flags,
     .run = run,
 };

@@ -3,20 +3,39 @@
 
 #include <algorithm>
 
+#include "base/path.h"
 #include "cli/later.h"
 
 namespace sops {
 
+const ConfigCache::Loaded& ConfigCache::load(const ConfigQuery& query, Services& services) {
+  const std::lock_guard lock(mutex_);
+  std::unique_ptr<Loaded>& loaded =
+      loaded_[{query.explicit_path, query.target.empty() ? std::string() : dirname(query.target)}];
+  if (!loaded) {
+    loaded = std::make_unique<Loaded>();
+    loaded->config = load_config(query, services, loaded->warnings);
+  }
+  return *loaded;
+}
+
 Result<const Config*> configuration(CommandContext& context, const std::string& target) {
-  if (!context.config_is_loaded) {
+  if (context.config_is_loaded) return context.config_in_use;
+  const ConfigQuery query{.explicit_path = context.args.text("config"), .target = target};
+  if (context.configs != nullptr) {
+    const ConfigCache::Loaded& loaded = context.configs->load(query, context.services);
+    for (const std::string& warning : loaded.warnings) context.ui.warning(warning);
+    if (!loaded.config) return fail(Error(loaded.config.error()));
+    context.config_in_use = *loaded.config ? &**loaded.config : nullptr;
+  } else {
     std::vector<std::string> warnings;
-    auto config =
-        load_config({.explicit_path = context.args.text("config"), .target = target}, context.services, warnings);
+    auto config = load_config(query, context.services, warnings);
     for (const std::string& warning : warnings) context.ui.warning(warning);
     context.config = TRY(std::move(config));
-    context.config_is_loaded = true;
+    context.config_in_use = context.config ? &*context.config : nullptr;
   }
-  return context.config ? &*context.config : nullptr;
+  context.config_is_loaded = true;
+  return context.config_in_use;
 }
 
 Result<EmitStyle> emit_style(CommandContext& context, const FormatType& format) {

@@ -4,6 +4,13 @@
 // .sops.yaml merged (config.md 5).
 #pragma once
 
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "cli/common.h"
 #include "core/encrypt.h"
 
@@ -13,6 +20,22 @@ struct EncryptionSettings {
   EncryptOptions options;
   MasterKeys keys;                    // owns what `groups` borrow
   std::vector<MasterKeyList> groups;  // in the order of the file
+};
+
+/// Configurations of many files: each is read once, although every file asks for its own (editing.md 6.1). May be used
+/// from several threads.
+class ConfigCache {
+ public:
+  struct Loaded {
+    Result<std::optional<Config>> config = std::optional<Config>();
+    std::vector<std::string> warnings;
+  };
+  /// What load_config() gives. All files of a directory share one.
+  const Loaded& load(const ConfigQuery& query, Services& services);
+
+ private:
+  std::mutex mutex_;
+  std::map<std::pair<std::string, std::string>, std::unique_ptr<Loaded>> loaded_;
 };
 
 /// The configuration, loaded at the first call; nullptr if there is none. `target` is the file whose creation rule is

@@ -47,9 +47,55 @@ void Ui::causes(const Error& error, size_t indentation) {
   }
 }
 
-void Ui::warning(std::string_view text) { say(format("sops: warning: {}", text)); }
+void Ui::warning(std::string_view text) {
+  if (record_ != nullptr) return record_->push_back({.level = Message::Level::kWarning, .text = std::string(text)});
+  say(format("sops: warning: {}", text));
+}
 
-void Ui::note(std::string_view text) { say(format("sops: {}", text)); }
+void Ui::note(std::string_view text) {
+  if (record_ != nullptr) return record_->push_back({.level = Message::Level::kNote, .text = std::string(text)});
+  say(format("sops: {}", text));
+}
+
+void Ui::say_again(const Message& message) {
+  if (message.level == Message::Level::kWarning) return warning(message.text);
+  note(message.text);
+}
+
+size_t Ui::progress(std::string_view text, size_t old_length) {
+  // Blanks instead of an escape sequence: they work on every terminal.
+  std::string line = "\r" + std::string(text);
+  if (old_length > text.size()) line += std::string(old_length - text.size(), ' ');
+  if (text.empty()) line += "\r";
+  [[maybe_unused]] const ssize_t ignored = write(STDERR_FILENO, line.data(), line.size());
+  return text.size();
+}
+
+std::string json_string(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : to_valid_utf8(text)) {
+    if (c == '"' || c == '\\') {
+      out.push_back('\\');
+      out.push_back(c);
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
+      out += format("\\u{:04x}", static_cast<unsigned>(c));
+    } else {
+      out.push_back(c);
+    }
+  }
+  return out + "\"";
+}
+
+std::string error_json(const Error& error) {
+  std::string json = format(R"({{"message":{})", json_string(headline(error)));
+  if (!error.hint.empty()) json += format(R"(,"hint":{})", json_string(error.hint));
+  std::string causes;
+  for (const Error& cause : error.causes) causes += (causes.empty() ? "" : ",") + error_json(cause);
+  if (!causes.empty()) json += format(R"(,"causes":[{}])", causes);
+  return json + "}";
+}
 
 Result<void> Ui::data(std::string_view bytes) {
   while (!bytes.empty()) {

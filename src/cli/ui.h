@@ -9,7 +9,9 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "base/secure_bytes.h"
@@ -18,16 +20,42 @@ namespace sops {
 
 class Ui {
  public:
+  /// Something that was said and is kept, because it comes from a thread that must not print.
+  struct Message {
+    enum class Level { kWarning, kNote };
+    Level level = Level::kNote;
+    std::string text;
+  };
+
+  Ui() = default;
+  /// Keeps warnings and notes in `record`, which outlives it, instead of printing them.
+  explicit Ui(std::vector<Message>* record) : record_(record) {}
+
   /// An error with its hint, its place, and what each master key answered.
   void error(const Error& error);
   void warning(std::string_view text);
   void note(std::string_view text);
+
+  /// Prints what another Ui has kept.
+  void say_again(const Message& message);
+
+  /// Writes `text` over the last line of the terminal that standard error is, which had `old_length` columns of an
+  /// earlier one. "" leaves an empty line. Returns the length for the next call.
+  size_t progress(std::string_view text, size_t old_length);
 
   /// Data, unchanged, to stdout. Errors: kIo (exit status 3); a reader that went away counts as one.
   Result<void> data(std::string_view bytes);
 
  private:
   void causes(const Error& error, size_t indentation);
+
+  std::vector<Message>* record_ = nullptr;
 };
+
+/// `text` as a JSON string with its quotes; what is not UTF-8 becomes U+FFFD.
+std::string json_string(std::string_view text);
+
+/// An error as a JSON object.
+std::string error_json(const Error& error);
 
 }  // namespace sops

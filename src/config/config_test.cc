@@ -154,6 +154,12 @@ class OwnedFiles final : public Files {
   Result<ReplaceMethod> replace(const std::string&, std::span<const uint8_t>, const ReplaceOptions&) override {
     return fail(ErrorCode::kDenied, "read-only");
   }
+  // What the search for a configuration never does.
+  Result<SecureBytes> read_beginning(const std::string&, size_t) override { return fail(ErrorCode::kIo, "unused"); }
+  Result<std::vector<DirectoryEntry>> list(const std::string&) override { return fail(ErrorCode::kIo, "unused"); }
+  std::optional<std::string> target_of_temporary_file(const std::string&) override { return std::nullopt; }
+  void remove_remains(const std::string&) override {}
+  std::unique_ptr<FileChanges> begin_changes() override { return nullptr; }
 
   struct File {
     std::string content;

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "sys/posix.h"
 #include "sys/real_parts.h"
+#include "sys/replace_steps.h"
 
 namespace sops {
 
@@ -83,6 +87,66 @@ class RealFiles final : public Files {
   Result<ReplaceMethod> replace(const std::string& path, std::span<const uint8_t> content,
                                 const ReplaceOptions& options) override {
     return replace_file(path, content, options);
+  }
+
+  Result<SecureBytes> read_beginning(const std::string& path, size_t size) override {
+    // O_NONBLOCK: should it be a pipe after all, do not wait for its writer.
+    const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+    if (!file) return fail(error_code(errno), "cannot read {}: {}", shown(path), error_text(errno));
+    SecureBytes bytes(size);
+    size_t done = 0;
+    while (done < size) {
+      const ssize_t count = ::read(file.get(), bytes.expose_mutable().data() + done, size - done);
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) return fail(error_code(errno), "cannot read {}: {}", shown(path), error_text(errno));
+      if (count == 0) break;
+      done += static_cast<size_t>(count);
+    }
+    bytes.shrink(done);
+    return bytes;
+  }
+
+  Result<std::vector<DirectoryEntry>> list(const std::string& path) override {
+    const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(path.c_str()), closedir);
+    if (!directory) return fail(error_code(errno), "cannot list {}: {}", shown(path), error_text(errno));
+    std::vector<DirectoryEntry> entries;
+    while (true) {
+      errno = 0;
+      const dirent* found = readdir(directory.get());
+      if (found == nullptr && errno != 0) {
+        return fail(error_code(errno), "cannot list {}: {}", shown(path), error_text(errno));
+      }
+      if (found == nullptr) break;
+      const std::string name = found->d_name;
+      if (name == "." || name == "..") continue;
+      entries.push_back({.name = name, .kind = entry_kind(dirfd(directory.get()), *found)});
+    }
+    std::ranges::sort(entries, {}, &DirectoryEntry::name);
+    return entries;
+  }
+
+  std::optional<std::string> target_of_temporary_file(const std::string& path) override {
+    const size_t name = path.rfind('/') + 1;
+    const auto target = replacing::target_of_temporary_name(std::string_view(path).substr(name));
+    if (!target) return std::nullopt;
+    return path.substr(0, name) + *target;
+  }
+
+  void remove_remains(const std::string& path) override { sops::remove_remains(path); }
+
+  std::unique_ptr<FileChanges> begin_changes() override { return make_real_changes(); }
+
+ private:
+  static DirectoryEntry::Kind entry_kind(int directory, const dirent& entry) {
+    using Kind = DirectoryEntry::Kind;
+    mode_t mode = DTTOIF(entry.d_type);
+    struct stat status;
+    if (entry.d_type == DT_UNKNOWN) {
+      mode = fstatat(directory, entry.d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 ? status.st_mode : 0;
+    }
+    if (S_ISREG(mode)) return Kind::kRegular;
+    if (S_ISDIR(mode)) return Kind::kDirectory;
+    return S_ISLNK(mode) ? Kind::kLink : Kind::kOther;
   }
 };
 

@@ -34,6 +34,10 @@ rlimit original_core_limit();
 Result<ReplaceMethod> replace_file(const std::string& path, std::span<const uint8_t> content,
                                    const Files::ReplaceOptions& options);
 
+/// What Files::begin_changes and Files::remove_remains promise.
+std::unique_ptr<FileChanges> make_real_changes();
+void remove_remains(const std::string& path);
+
 /// No document is longer (tree/document.h has the same number: offsets there have 32 bits).
 inline constexpr uint64_t kMaxFileSize = 0xfffffff0;
 

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -63,6 +64,55 @@ enum class ReplaceMethod {
   kDirect,   // a device or pipe
 };
 
+/// What a directory holds.
+struct DirectoryEntry {
+  enum class Kind { kRegular, kDirectory, kLink, kOther };  // of the entry itself: links are not followed
+  std::string name;
+  Kind kind = Kind::kRegular;
+};
+
+/// What happens to the other files when one cannot be replaced.
+enum class FailurePolicy {
+  kAllOrNothing,  // what was replaced gets its old content back
+  kKeepGoing,     // the others are replaced
+};
+
+/// New versions of many files, collected beside them and then put in place together (editing.md 3.1). Until commit()
+/// nothing changes; destruction without it leaves everything as it was. From the making to the end of the object a
+/// signal that would end the process first removes what was stored, and waits for a commit that has begun.
+/// docs/decisions/0005-many-files.md tells how.
+class FileChanges {
+ public:
+  virtual ~FileChanges() = default;
+
+  struct Change {
+    std::string path;  // absolute
+    std::span<const uint8_t> content;
+    bool is_secret = false;     // plaintext: stored without a name, or in memory, until it is put in place
+    bool make_parents = false;  // make missing directories above it
+    std::optional<std::span<const uint8_t>> expected;  // as Files::ReplaceOptions
+  };
+  /// Stores the new version of a file; the `position`-th is replaced before those behind it. Adding at a position again
+  /// takes the place of what was there. Errors: those of Files::replace; kUnsupported if it is no regular file, or if
+  /// plaintext neither fits into memory nor into files without names.
+  virtual Result<void> add(size_t position, const Change& change) = 0;
+
+  /// Positions of the files that are no longer what they were when they were added, in order.
+  virtual std::vector<size_t> find_changed() = 0;
+
+  /// How one file fared.
+  struct Outcome {
+    size_t position = 0;
+    ReplaceMethod method = ReplaceMethod::kRenamed;
+    std::optional<Error> error;  // only with kKeepGoing: it still has its old content
+  };
+  /// Makes everything that was added durable, then replaces file after file, then makes that durable. In order of
+  /// position. Errors, with kAllOrNothing: the first file that could not be replaced; kUnavailable if files have
+  /// changed. No file is new then; one that could not be given its old content back is named in the causes, with the
+  /// place of that. Exit status 3. Call once.
+  virtual Result<std::vector<Outcome>> commit(FailurePolicy policy) = 0;
+};
+
 /// The disk.
 class Files {
  public:
@@ -85,6 +135,21 @@ class Files {
   };
   virtual Result<ReplaceMethod> replace(const std::string& path, std::span<const uint8_t> content,
                                         const ReplaceOptions& options) = 0;
+
+  /// The first `size` bytes of a regular file, fewer if it is shorter. Errors: kNotFound, kDenied, kIo.
+  virtual Result<SecureBytes> read_beginning(const std::string& path, size_t size) = 0;
+
+  /// The entries of a directory but `.` and `..`, sorted by name. Errors: kNotFound, kDenied, kIo.
+  virtual Result<std::vector<DirectoryEntry>> list(const std::string& path) = 0;
+
+  /// For `path` with the name of a temporary file of replace() or begin_changes(): the path that it was made for.
+  virtual std::optional<std::string> target_of_temporary_file(const std::string& path) = 0;
+
+  /// Removes the temporary files for `path` that killed runs have left.
+  virtual void remove_remains(const std::string& path) = 0;
+
+  /// Starts to collect changes. One at a time; call it, and let the object die, in the thread that gets signals.
+  virtual std::unique_ptr<FileChanges> begin_changes() = 0;
 };
 
 /// A child process that gets and gives bytes.

@@ -12,7 +12,10 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -48,7 +51,7 @@ class MemoryFiles final : public Files {
   std::vector<std::string> log;
 
   Result<SecureBytes> read(const std::string& path) override {
-    log.push_back("read " + path);
+    note("read " + path);
     File* file = nullptr;
     file = TRY(find(path));
     if (file == nullptr) return fail(ErrorCode::kNotFound, "no such file: {}", path);
@@ -56,20 +59,26 @@ class MemoryFiles final : public Files {
   }
 
   Result<std::optional<FileInfo>> info(const std::string& path) override {
-    log.push_back("info " + path);
+    note("info " + path);
     File* file = nullptr;
     file = TRY(find(path));
-    if (file == nullptr) return std::optional<FileInfo>();
     FileInfo info;
+    if (file == nullptr && is_folder(path)) {
+      info.kind = FileInfo::Kind::kDirectory;
+      info.inode = static_cast<uint64_t>(std::hash<std::string>()(path));
+      return std::optional<FileInfo>(info);
+    }
+    if (file == nullptr) return std::optional<FileInfo>();
     info.size = file->content.size();
     info.mode = file->mode;
     info.inode = static_cast<uint64_t>(std::hash<std::string>()(path));
+    if (const auto same = links_.find(path); same != links_.end()) info.inode = std::hash<std::string>()(same->second);
     return std::optional<FileInfo>(info);
   }
 
   Result<ReplaceMethod> replace(const std::string& path, std::span<const uint8_t> content,
                                 const ReplaceOptions& options) override {
-    log.push_back("replace " + path);
+    note("replace " + path);
     File* file = nullptr;
     file = TRY(find(path));
     if (options.expected && (file == nullptr || file->content != as_text(*options.expected))) {
@@ -83,7 +92,101 @@ class MemoryFiles final : public Files {
     return ReplaceMethod::kRenamed;
   }
 
+  Result<SecureBytes> read_beginning(const std::string& path, size_t size) override {
+    auto bytes = read(path);
+    if (bytes && bytes->size() > size) bytes->shrink(size);
+    return bytes;
+  }
+
+  /// Regular files, and folders as far as files lie in them; links that link() has made.
+  Result<std::vector<DirectoryEntry>> list(const std::string& path) override {
+    note("list " + path);
+    std::map<std::string, DirectoryEntry::Kind> names;
+    for (const auto& [file, content] : files_) {
+      if (!file.starts_with(path + "/")) continue;
+      const std::string rest = file.substr(path.size() + 1);
+      const size_t slash = rest.find('/');
+      names[rest.substr(0, slash)] =
+          slash == std::string::npos ? DirectoryEntry::Kind::kRegular : DirectoryEntry::Kind::kDirectory;
+    }
+    if (names.empty()) return fail(ErrorCode::kNotFound, "no such folder: {}", path);
+    std::vector<DirectoryEntry> entries;
+    for (const auto& [name, kind] : names) {
+      const bool is_link = symbolic_.contains(path + "/" + name);
+      entries.push_back({.name = name, .kind = is_link ? DirectoryEntry::Kind::kLink : kind});
+    }
+    return entries;
+  }
+  /// `path` gets the inode of `other`, as a hard link has.
+  void hard_link(const std::string& path, const std::string& other) { links_[path] = other; }
+  /// `path`, a file or folder, is a symbolic link for list().
+  void mark_link(const std::string& path) { symbolic_.insert(path); }
+
+  std::optional<std::string> target_of_temporary_file(const std::string& path) override {
+    constexpr std::string_view kMark = ".sops-tmp-1";
+    const size_t name = path.rfind('/') + 1;
+    if (!path.ends_with(kMark) || path[name] != '.') return std::nullopt;
+    return path.substr(0, name) + path.substr(name + 1, path.size() - name - 1 - kMark.size());
+  }
+  void remove_remains(const std::string& path) override {
+    note("remove_remains " + path);
+    const size_t name = path.rfind('/') + 1;
+    files_.erase(format("{}.{}.sops-tmp-1", path.substr(0, name), path.substr(name)));
+  }
+  std::unique_ptr<FileChanges> begin_changes() override { return std::make_unique<Changes>(*this); }
+
  private:
+  // Applies everything in commit(); a broken path fails there.
+  class Changes final : public FileChanges {
+   public:
+    explicit Changes(MemoryFiles& files) : files_(files) {}
+
+    Result<void> add(size_t position, const Change& change) override {
+      const std::lock_guard guard(mutex_);
+      if (change.expected && files_.content(change.path) != as_text(*change.expected)) {
+        return fail(ErrorCode::kUnavailable, "the file has changed: {}", change.path);
+      }
+      added_[position] = {change.path, std::string(as_text(change.content)), files_.content(change.path)};
+      return {};
+    }
+    std::vector<size_t> find_changed() override {
+      std::vector<size_t> changed;
+      for (const auto& [position, one] : added_) {
+        if (files_.content(one.path) != one.old) changed.push_back(position);
+      }
+      return changed;
+    }
+    Result<std::vector<Outcome>> commit(FailurePolicy policy) override {
+      std::vector<Outcome> outcomes;
+      const std::map<std::string, File> before = files_.files_;
+      for (const auto& [position, one] : added_) {
+        auto replaced = files_.replace(one.path, as_bytes(one.content), {});
+        if (!replaced && policy == FailurePolicy::kAllOrNothing) {
+          files_.files_ = before;
+          return fail(std::move(replaced.error()));
+        }
+        outcomes.push_back({.position = position, .error = std::nullopt});
+        if (!replaced) outcomes.back().error = std::move(replaced.error());
+      }
+      return outcomes;
+    }
+
+   private:
+    struct One {
+      std::string path;
+      std::string content;
+      std::optional<std::string> old;
+    };
+    MemoryFiles& files_;
+    std::mutex mutex_;
+    std::map<size_t, One> added_;
+  };
+
+  void note(std::string line) {
+    const std::lock_guard guard(log_mutex_);
+    log.push_back(std::move(line));
+  }
+
   struct File {
     std::string content;
     uint32_t mode = 0644;
@@ -98,7 +201,15 @@ class MemoryFiles final : public Files {
     return &it->second;
   }
 
+  bool is_folder(const std::string& path) const {
+    const auto next = files_.lower_bound(path + "/");
+    return next != files_.end() && next->first.starts_with(path + "/");
+  }
+
+  std::mutex log_mutex_;
   std::map<std::string, File> files_;
+  std::map<std::string, std::string> links_;
+  std::set<std::string> symbolic_;
 };
 
 /// A clock that stands still until the test moves it. It begins at 2026-01-02T03:04:05Z.
