@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -11,6 +12,10 @@
 namespace sops {
 
 namespace {
+
+constexpr std::string_view kRed = "31";
+constexpr std::string_view kYellow = "33";
+constexpr std::string_view kCyan = "36";
 
 void say(const std::string& line) {
   const std::string text = line + "\n";
@@ -31,12 +36,44 @@ std::string headline(const Error& error) {
   return text + error.message;
 }
 
+std::string_view code_name(ErrorCode code) {
+  constexpr std::array<std::string_view, 9> kNames = {"not_mine",    "auth_failed", "malformed", "not_found", "denied",
+                                                      "unavailable", "unsupported", "usage",     "io"};
+  return kNames[static_cast<size_t>(code)];
+}
+
+std::string json_message(std::string_view level, std::string_view text) {
+  return format(R"({{"version":1,"level":"{}","message":{}}})", level, json_string(text));
+}
+
 }  // namespace
 
+std::string json_string(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : to_valid_utf8(text)) {
+    if (c == '"' || c == '\\') {
+      out.push_back('\\');
+      out.push_back(c);
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
+      out += format("\\u{:04x}", static_cast<unsigned>(c));
+    } else {
+      out.push_back(c);
+    }
+  }
+  return out + "\"";
+}
+
+std::string Ui::painted(std::string_view word, std::string_view color) const {
+  return is_colored_ ? format("\x1b[1;{}m{}\x1b[0m", color, word) : std::string(word);
+}
+
 void Ui::error(const Error& error) {
-  say("sops: error: " + headline(error));
+  if (is_json_) return say(error_json(error));
+  say(format("sops: {} {}", painted("error:", kRed), headline(error)));
   causes(error, 2);
-  if (!error.hint.empty()) say("sops: hint: " + error.hint);
+  if (!error.hint.empty()) say(format("sops: {} {}", painted("hint:", kCyan), error.hint));
 }
 
 void Ui::causes(const Error& error, size_t indentation) {
@@ -47,9 +84,42 @@ void Ui::causes(const Error& error, size_t indentation) {
   }
 }
 
-void Ui::warning(std::string_view text) { say(format("sops: warning: {}", text)); }
+void Ui::warning(std::string_view text) {
+  if (is_json_) return say(json_message("warning", text));
+  say(format("sops: {} {}", painted("warning:", kYellow), text));
+}
 
-void Ui::note(std::string_view text) { say(format("sops: {}", text)); }
+void Ui::note(std::string_view text) {
+  if (is_json_) return say(json_message("note", text));
+  say(format("sops: {}", text));
+}
+
+// Everything but version, level and exit_status, which only the outermost error has.
+std::string Ui::error_fields(const Error& error) const {
+  std::string json = format(R"("code":"{}","message":{})", code_name(error.code), json_string(error.message));
+  std::string context;
+  for (auto text = error.context.rbegin(); text != error.context.rend(); ++text) {
+    const auto file = files_.find(*text);
+    // The position is in the input named by the outermost context (base/error.h).
+    if (file != files_.end() && text == error.context.rbegin()) {
+      json += format(R"(,"file":{})", json_string(file->second));
+    } else {
+      context += (context.empty() ? "" : ",") + json_string(*text);
+    }
+  }
+  if (error.position) json += format(R"(,"line":{},"column":{})", error.position->line, error.position->column);
+  if (!context.empty()) json += format(R"(,"context":[{}])", context);
+  if (!error.hint.empty()) json += format(R"(,"hint":{})", json_string(error.hint));
+  std::string causes;
+  for (const Error& cause : error.causes) causes += (causes.empty() ? "{" : ",{") + error_fields(cause) + "}";
+  if (!causes.empty()) json += format(R"(,"causes":[{}])", causes);
+  return json;
+}
+
+std::string Ui::error_json(const Error& error) const {
+  const int status = static_cast<int>(error.exit_status.value_or(ExitStatus::kGeneric));
+  return format(R"({{"version":1,"level":"error","exit_status":{},{}}})", status, error_fields(error));
+}
 
 Result<void> Ui::data(std::string_view bytes) {
   while (!bytes.empty()) {
