@@ -75,6 +75,14 @@ std::vector<FlagSpec> key_flags() {
                      .summary = "not supported yet",
                      .environment = std::string(source.environment)});
   }
+  flags.push_back({.name = "aws-profile",
+                   .kind = FlagKind::kString,
+                   .value_name = "NAME",
+                   .summary = "profile of the keys of --kms (has no effect yet)"});
+  flags.push_back({.name = "encryption-context",
+                   .kind = FlagKind::kString,
+                   .value_name = "NAME:VALUE,…",
+                   .summary = "encryption context of the keys of --kms (has no effect yet)"});
   return flags;
 }
 
@@ -105,6 +113,7 @@ std::vector<FlagSpec> common_flags() {
        .environment = "SOPS_CONFIG",
        .words = ValueWords::kFiles},
       {.name = "verbose", .summary = "say on standard error what is done and why"},
+      {.name = "json", .summary = "errors and warnings as JSON objects, one a line"},
       {.name = "help", .short_name = "h", .summary = "print this help"},
       {.name = "version", .short_name = "v", .summary = "print the version"},
       {.name = "disable-version-check",
@@ -112,7 +121,7 @@ std::vector<FlagSpec> common_flags() {
        .environment = "SOPS_DISABLE_VERSION_CHECK"},
       {.name = "check-for-updates", .summary = "accepted for compatibility: there is no version check"},
       {.name = "enable-local-keyservice",
-       .summary = "use the keys of this machine; remote key services are not supported yet",
+       .summary = "wrap and unwrap with the keys of this machine; =false turns that off",
        .environment = "SOPS_ENABLE_LOCAL_KEYSERVICE"},
   };
 }
@@ -135,11 +144,14 @@ Result<Input> find_input(CommandContext& context) {
   input.shown = escape_for_message(words[0]);
   input.path = absolute_path(words[0], cwd);
   input.effective = override.empty() ? input.path : absolute_path(override, cwd);
-  const auto info = TRY(or_exit(context.services.files.info(input.path), ExitStatus::kCannotReadInput));
+  context.ui.knows_file(input.shown, words[0]);
+  const auto info = TRY(
+      in_context(or_exit(context.services.files.info(input.path), ExitStatus::kCannotReadInput), "{}", input.shown));
   if (!info) {
-    return fail(ErrorCode::kNotFound, "{}: there is no such file", input.shown)
-        .hint("to read standard input name no file, or '-'")
-        .exit(ExitStatus::kNoFile);
+    Result<Input> missing = fail(ErrorCode::kNotFound, "there is no such file")
+                                .hint("to read standard input name no file, or '-'")
+                                .exit(ExitStatus::kNoFile);
+    return in_context(std::move(missing), "{}", input.shown);
   }
   return input;
 }
@@ -218,11 +230,22 @@ Result<void> write_output(CommandContext& context, const Output& output, const S
   return {};
 }
 
+Result<void> require_local_keys(CommandContext& context) {
+  constexpr std::string_view kFlag = "enable-local-keyservice";
+  if (!context.args.is_set(kFlag) || context.args.flag(kFlag)) return {};
+  return fail(ErrorCode::kUnavailable, "no key service: --enable-local-keyservice is off, and there is no other")
+      .hint("leave out --enable-local-keyservice=false and $SOPS_ENABLE_LOCAL_KEYSERVICE");
+}
+
 Result<OpenedFile> open_input(CommandContext& context, const Input& input, const InputText& text) {
+  TRY(or_exit(require_local_keys(context), ExitStatus::kNoDataKey));
   OpenOptions options;
   options.ignore_mac = context.args.flag("ignore-mac");
   options.order = TRY(parse_decryption_order(context.args.text("decryption-order")));
-  return in_context(open_file(text.text(), *text.format, options, context.services), "{}", input.shown);
+  Result<OpenedFile> file = open_file(text.text(), *text.format, options, context.services);
+  // An encrypted file that cannot be loaded is a generic failure, also where it is empty (cli.md 3.8).
+  if (!file && file.error().exit_status == ExitStatus::kNoDocument) file.error().exit_status = ExitStatus::kGeneric;
+  return in_context(std::move(file), "{}", input.shown);
 }
 
 void print_warnings(CommandContext& context, const Input& input, const std::vector<std::string>& warnings) {

@@ -87,6 +87,9 @@ struct InputText {
 /// Reads the whole input. Errors: exit status 2.
 Result<InputText> read_input(CommandContext& context, const Input& input, const FormatType& format);
 
+/// --enable-local-keyservice=false leaves nobody who could wrap or unwrap a data key. Errors: kUnavailable.
+Result<void> require_local_keys(CommandContext& context);
+
 /// Opens an encrypted input with the flags of decrypt_flags(). `text` must outlive the result.
 Result<OpenedFile> open_input(CommandContext& context, const Input& input, const InputText& text);
 

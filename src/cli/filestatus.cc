@@ -2,6 +2,7 @@
 //
 // sops filestatus: is a file encrypted? (cli.md 6.7)
 #include "cli/batch.h"
+#include "cli/settings.h"
 #include "core/metadata.h"
 
 namespace sops::cli_filestatus {
@@ -17,7 +18,9 @@ std::vector<FlagSpec> flags() {
 }
 
 Result<bool> is_encrypted(std::string_view text, const FormatType& format) {
-  const Document document = TRY(format.scan(text, ScanMode::kEncrypted));
+  Result<Document> scanned = format.scan(text, ScanMode::kEncrypted);
+  if (!scanned && scanned.error().exit_status == ExitStatus::kNoDocument) return false;  // empty: no metadata
+  const Document document = TRY(std::move(scanned));
   const auto tree = format.read_metadata(document);
   if (!tree && tree.error().code == ErrorCode::kNotFound) return false;
   if (!tree) return fail(tree.error());
@@ -35,6 +38,14 @@ Result<FileResult> examine_one(CommandContext& context, const BatchFile& file) {
   return result;
 }
 
+Result<bool> examine(CommandContext& context) {
+  const Input input = TRY(find_input(context));
+  const FormatType* format = TRY(choose_format(context, "input-type", input.effective));
+  TRY(configuration(context, ""));  // one that cannot be read is an error here, too (cli.md 3.1)
+  const InputText text = TRY(in_context(read_input(context, input, *format), "{}", input.shown));
+  return in_context(is_encrypted(text.text(), *format), "{}", input.shown);
+}
+
 Result<int> run(CommandContext& context) {
   if (is_batch(context, BatchCommand::Destination::kNone)) {
     return run_batch(context, {.verb = "filestatus",
@@ -45,10 +56,9 @@ Result<int> run(CommandContext& context) {
   if (context.args.positionals.empty()) {
     return fail(ErrorCode::kUsage, "no file is named").hint("sops filestatus FILE").exit(ExitStatus::kNoFile);
   }
-  const Input input = TRY(find_input(context));
-  const FormatType* format = TRY(choose_format(context, "input-type", input.effective));
-  const InputText text = TRY(in_context(read_input(context, input, *format), "{}", input.shown));
-  const bool encrypted = TRY(in_context(is_encrypted(text.text(), *format), "{}", input.shown));
+  Result<bool> answer = examine(context);
+  if (!answer) answer.error().exit_status = ExitStatus::kGeneric;  // whatever it is (cli.md 6.7)
+  const bool encrypted = TRY(std::move(answer));
   TRY(context.ui.data(encrypted ? "{\"encrypted\":true}\n" : "{\"encrypted\":false}\n"));
   return 0;
 }

@@ -20,9 +20,12 @@ namespace {
 
 // Runs a command with words that may hold any root flag as well: SOPS ignores most of those in front of a command,
 // silently (cli.md 1.5); here they count.
-Result<int> run_command(const CommandSpec& command, std::span<const std::string> words, Services& services, Ui& ui) {
+// `at` is where the command stood. Behind it only its own flags are known, as in SOPS.
+Result<int> run_command(const CommandSpec& command, std::span<const std::string> words, size_t at, Services& services,
+                        Ui& ui) {
   const std::vector<FlagSpec> flags = command_flags(command);
   const std::vector<FlagSpec> known = merge_flags(flags, root_flags());
+  TRY(parse_args(words.subspan(at), flags, services.environment));
   const ParsedArgs args = TRY(parse_args(words, known, services.environment));
   if (args.flag("help")) {
     TRY(ui.data(command_help(command)));
@@ -69,7 +72,7 @@ Result<int> run_legacy(std::span<const std::string> words, const ParsedArgs& arg
     return fail(ErrorCode::kUnsupported, "editing files is not supported yet")
         .hint("use sops decrypt and sops encrypt");
   }
-  return run_command(*find_command(encrypt ? "encrypt" : "decrypt"), words, services, ui);
+  return run_command(*find_command(encrypt ? "encrypt" : "decrypt"), words, words.size(), services, ui);
 }
 
 // A command that only has children: the child that is named, else what SOPS does (cli.md 1.2). `words` are those of the
@@ -89,7 +92,7 @@ Result<std::optional<int>> run_child(const CommandSpec& command, std::vector<std
   const CommandSpec* child = find_child(command, word);
   if (child != nullptr && !(command.is_ours && is_legacy)) {
     words.erase(words.begin() + static_cast<std::ptrdiff_t>(at));
-    const int status = TRY(run_command(*child, words, services, ui));
+    const int status = TRY(run_command(*child, words, at, services, ui));
     return std::optional<int>(status);
   }
   if (command.is_ours && !(word.empty() && is_given("help") && !is_legacy)) return std::optional<int>();
@@ -109,6 +112,21 @@ bool asks_for_completion(const std::vector<std::string>& words) {
   return words.size() < 2 || std::find(words.begin(), words.end() - 2, "--") == words.end() - 2;
 }
 
+// How things are said is settled before anything can go wrong. NO_COLOR and TERM as in SOPS (cli.md 3.4).
+void prepare_ui(std::span<const std::string> words, std::span<const FlagSpec> flags, Services& services, Ui& ui) {
+  const std::vector<WordRole> roles = word_roles(words, flags);
+  for (size_t i = 0; i < words.size(); ++i) {
+    const bool is_json = roles[i].kind == WordRole::Kind::kFlag && roles[i].flag != nullptr &&
+                         roles[i].flag->name == "json" && !words[i].ends_with("=false");
+    if (is_json) ui.use_json();
+  }
+  Environment& environment = services.environment;
+  if (services.terminal.stderr_is_terminal() && environment.get("NO_COLOR").value_or("").empty() &&
+      environment.get("TERM").value_or("dumb") != "dumb") {
+    ui.use_color();
+  }
+}
+
 Result<int> run(std::vector<std::string> words, Services& services, Ui& ui) {
   if (is_completion_request(words)) {
     TRY(ui.data(completion_answer(std::span(words).subspan(1), services)));
@@ -120,19 +138,20 @@ Result<int> run(std::vector<std::string> words, Services& services, Ui& ui) {
     return 0;
   }
   const std::vector<FlagSpec> flags = root_flags();
+  prepare_ui(words, flags, services, ui);
   const size_t at = first_positional(words, flags);
   if (at < words.size() && words[at] != "--") {
     const std::string name = words[at];
     if (const CommandSpec* command = find_command(name)) {
       std::vector<std::string> others = words;
       others.erase(others.begin() + static_cast<std::ptrdiff_t>(at));
-      if (command->children.empty()) return run_command(*command, others, services, ui);
+      if (command->children.empty()) return run_command(*command, others, at, services, ui);
       const std::optional<int> status = TRY(run_child(*command, std::move(others), at, services, ui));
       if (status) return *status;
     }
     if (name == "help" || name == "h") {
       if (at + 1 < words.size() && words[at + 1] == "manual-page") {  // for the build; not listed
-        TRY(ui.data(manual_page()));
+        TRY(ui.data(manual_page(at + 2 < words.size() ? find_command(words[at + 2]) : nullptr)));
         return 0;
       }
       const CommandSpec* topic = at + 1 < words.size() ? find_command(words[at + 1]) : nullptr;

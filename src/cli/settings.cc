@@ -31,8 +31,12 @@ Result<const Config*> configuration(CommandContext& context, const std::string& 
     std::vector<std::string> warnings;
     auto config = load_config(query, context.services, warnings);
     for (const std::string& warning : warnings) context.ui.warning(warning);
+    if (!config && config.error().position) {  // which is in the file that the outermost context names
+      context.ui.knows_file(config.error().context.back(), config.error().context.back());
+    }
     context.config = TRY(std::move(config));
     context.config_in_use = context.config ? &*context.config : nullptr;
+    if (context.config) context.ui.knows_file(escape_for_message(context.config->path), context.config->path);
   }
   context.config_is_loaded = true;
   return context.config_in_use;
@@ -80,6 +84,18 @@ Result<void> add_keys_of_flags(CommandContext& context, EncryptionSettings& sett
   return {};
 }
 
+// cli.md 3.10: "comma list of `key:value`, each part must contain exactly one colon; otherwise exit 6".
+Result<void> check_encryption_context(std::string_view text) {
+  if (text.empty()) return {};
+  for (const std::string_view part : split(text, ',')) {
+    if (std::ranges::count(part, ':') == 1) continue;
+    return fail(ErrorCode::kUsage, "--encryption-context: '{}' is not NAME:VALUE", escape_for_message(part))
+        .hint("several are separated by commas: --encryption-context app:web,stage:prod")
+        .exit(ExitStatus::kBadKmsContext);
+  }
+  return {};
+}
+
 std::string or_else(std::string first, const std::string& second) { return first.empty() ? second : std::move(first); }
 
 }  // namespace
@@ -122,6 +138,8 @@ Result<EncryptionSettings> encryption_settings(CommandContext& context, const In
   }
 
   EncryptionSettings settings;
+  TRY(require_local_keys(context));
+  TRY(check_encryption_context(args.text("encryption-context")));
   TRY(add_keys_of_flags(context, settings));
   if (settings.groups.empty() && rule != nullptr)
     settings.groups = TRY(in_context(rule_groups(*rule, settings.keys), "{}", escape_for_message(config->path)));

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -11,6 +12,10 @@
 namespace sops {
 
 namespace {
+
+constexpr std::string_view kRed = "31";
+constexpr std::string_view kYellow = "33";
+constexpr std::string_view kCyan = "36";
 
 void say(const std::string& line) {
   const std::string text = line + "\n";
@@ -31,45 +36,17 @@ std::string headline(const Error& error) {
   return text + error.message;
 }
 
+std::string_view code_name(ErrorCode code) {
+  constexpr std::array<std::string_view, 9> kNames = {"not_mine",    "auth_failed", "malformed", "not_found", "denied",
+                                                      "unavailable", "unsupported", "usage",     "io"};
+  return kNames[static_cast<size_t>(code)];
+}
+
+std::string json_message(std::string_view level, std::string_view text) {
+  return format(R"({{"version":1,"level":"{}","message":{}}})", level, json_string(text));
+}
+
 }  // namespace
-
-void Ui::error(const Error& error) {
-  say("sops: error: " + headline(error));
-  causes(error, 2);
-  if (!error.hint.empty()) say("sops: hint: " + error.hint);
-}
-
-void Ui::causes(const Error& error, size_t indentation) {
-  for (const Error& cause : error.causes) {
-    say(std::string(indentation, ' ') + "- " + headline(cause));
-    if (!cause.hint.empty()) say(std::string(indentation + 2, ' ') + "hint: " + cause.hint);
-    causes(cause, indentation + 2);
-  }
-}
-
-void Ui::warning(std::string_view text) {
-  if (record_ != nullptr) return record_->push_back({.level = Message::Level::kWarning, .text = std::string(text)});
-  say(format("sops: warning: {}", text));
-}
-
-void Ui::note(std::string_view text) {
-  if (record_ != nullptr) return record_->push_back({.level = Message::Level::kNote, .text = std::string(text)});
-  say(format("sops: {}", text));
-}
-
-void Ui::say_again(const Message& message) {
-  if (message.level == Message::Level::kWarning) return warning(message.text);
-  note(message.text);
-}
-
-size_t Ui::progress(std::string_view text, size_t old_length) {
-  // Blanks instead of an escape sequence: they work on every terminal.
-  std::string line = "\r" + std::string(text);
-  if (old_length > text.size()) line += std::string(old_length - text.size(), ' ');
-  if (text.empty()) line += "\r";
-  [[maybe_unused]] const ssize_t ignored = write(STDERR_FILENO, line.data(), line.size());
-  return text.size();
-}
 
 std::string json_string(std::string_view text) {
   std::string out = "\"";
@@ -88,14 +65,79 @@ std::string json_string(std::string_view text) {
   return out + "\"";
 }
 
-std::string error_json(const Error& error) {
-  std::string json = format(R"({{"message":{})", json_string(headline(error)));
+std::string Ui::painted(std::string_view word, std::string_view color) const {
+  return is_colored_ ? format("\x1b[1;{}m{}\x1b[0m", color, word) : std::string(word);
+}
+
+void Ui::error(const Error& error) {
+  if (is_json_) return say(error_json(error));
+  say(format("sops: {} {}", painted("error:", kRed), headline(error)));
+  causes(error, 2);
+  if (!error.hint.empty()) say(format("sops: {} {}", painted("hint:", kCyan), error.hint));
+}
+
+void Ui::causes(const Error& error, size_t indentation) {
+  for (const Error& cause : error.causes) {
+    say(std::string(indentation, ' ') + "- " + headline(cause));
+    if (!cause.hint.empty()) say(std::string(indentation + 2, ' ') + "hint: " + cause.hint);
+    causes(cause, indentation + 2);
+  }
+}
+
+void Ui::warning(std::string_view text) {
+  if (record_ != nullptr) return record_->push_back({.level = Message::Level::kWarning, .text = std::string(text)});
+  if (is_json_) return say(json_message("warning", text));
+  say(format("sops: {} {}", painted("warning:", kYellow), text));
+}
+
+void Ui::note(std::string_view text) {
+  if (record_ != nullptr) return record_->push_back({.level = Message::Level::kNote, .text = std::string(text)});
+  if (is_json_) return say(json_message("note", text));
+  say(format("sops: {}", text));
+}
+
+void Ui::say_again(const Message& message) {
+  if (message.level == Message::Level::kWarning) return warning(message.text);
+  note(message.text);
+}
+
+size_t Ui::progress(std::string_view text, size_t old_length) {
+  // Blanks instead of an escape sequence: they work on every terminal.
+  std::string line = "\r" + std::string(text);
+  if (old_length > text.size()) line += std::string(old_length - text.size(), ' ');
+  if (text.empty()) line += "\r";
+  [[maybe_unused]] const ssize_t ignored = write(STDERR_FILENO, line.data(), line.size());
+  return text.size();
+}
+
+// Everything but version, level and exit_status, which only the outermost error has.
+std::string Ui::error_fields(const Error& error) const {
+  std::string json = format(R"("code":"{}","message":{})", code_name(error.code), json_string(error.message));
+  std::string context;
+  for (auto text = error.context.rbegin(); text != error.context.rend(); ++text) {
+    const auto file = files_.find(*text);
+    // The position is in the input named by the outermost context (base/error.h).
+    if (file != files_.end() && text == error.context.rbegin()) {
+      json += format(R"(,"file":{})", json_string(file->second));
+    } else {
+      context += (context.empty() ? "" : ",") + json_string(*text);
+    }
+  }
+  if (error.position) json += format(R"(,"line":{},"column":{})", error.position->line, error.position->column);
+  if (!context.empty()) json += format(R"(,"context":[{}])", context);
   if (!error.hint.empty()) json += format(R"(,"hint":{})", json_string(error.hint));
   std::string causes;
-  for (const Error& cause : error.causes) causes += (causes.empty() ? "" : ",") + error_json(cause);
+  for (const Error& cause : error.causes) causes += (causes.empty() ? "{" : ",{") + error_fields(cause) + "}";
   if (!causes.empty()) json += format(R"(,"causes":[{}])", causes);
-  return json + "}";
+  return json;
 }
+
+std::string Ui::error_json(const Error& error) const {
+  const int status = static_cast<int>(error.exit_status.value_or(ExitStatus::kGeneric));
+  return format(R"({{"version":1,"level":"error","exit_status":{},{}}})", status, error_fields(error));
+}
+
+std::string error_json(const Error& error) { return Ui().error_json(error); }
 
 Result<void> Ui::data(std::string_view bytes) {
   while (!bytes.empty()) {

@@ -83,9 +83,10 @@ bool is_same(const Found& a, const Found& b, std::string_view cwd) {
 
 Result<Config> load(const std::string& path, ConfigOrigin origin, Services& services,
                     std::vector<std::string>& warnings) {
-  const SecureBytes bytes = TRY(in_context(services.files.read(path), "configuration {}", path));
+  const SecureBytes bytes = TRY(in_context(services.files.read(path), "configuration {}", escape_for_message(path)));
   std::vector<std::string> found;
-  Config config = TRY(in_context(parse_config(bytes.expose_text(), all_key_sources(), found), "{}", path));
+  Config config =
+      TRY(in_context(parse_config(bytes.expose_text(), all_key_sources(), found), "{}", escape_for_message(path)));
   for (const std::string& warning : found) warnings.push_back(format("{}: {}", path, warning));
   config.path = path;
   config.directory = dirname(absolute_path(path, services.environment.working_directory()));

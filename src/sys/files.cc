@@ -71,7 +71,7 @@ class RealFiles final : public Files {
   Result<std::optional<FileInfo>> info(const std::string& path) override {
     struct stat status;
     if (stat(path.c_str(), &status) != 0) {
-      if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+      if (errno == ENOENT) return std::nullopt;
       return fail(error_code(errno), "cannot look at {}: {}", shown(path), error_text(errno));
     }
     FileInfo info;

@@ -698,7 +698,9 @@ void append_comment(std::string_view text, std::string_view line_break, SecureBu
 
 Result<size_t> effective_step(const EmitStyle& style) {
   const int indent = style.indent.value_or(0);
-  if (indent < 0) return fail(ErrorCode::kUsage, "the indentation of YAML cannot be negative: {}", indent);
+  if (indent < 0)
+    return fail(ErrorCode::kUsage, "the indentation of YAML cannot be negative: {}", indent)
+        .exit(ExitStatus::kCannotSerialize);
   if (indent == 0) return 4;
   return indent == 1 || indent > 9 ? 2 : static_cast<size_t>(indent);
 }
