@@ -433,18 +433,18 @@ Result<std::optional<EncryptedInput>> read_encrypted_input(CommandContext& conte
   const Input& input = file.input;
   auto format = choose_format(context, "input-type", input.effective);
   if (file.is_found) {
-    const auto nothing = std::optional<EncryptedInput>();
     if (!format || (*format)->wraps) {
       // A binary file is JSON when it is encrypted: most others are told by a few bytes.
       const SecureBytes beginning =
           TRY(or_exit(context.services.files.read_beginning(input.path, kBeginning), ExitStatus::kCannotReadInput));
       const std::string_view text = trim(beginning.expose_text());
-      if (format && !text.starts_with('{') && !(text.empty() && beginning.size() == kBeginning)) return nothing;
+      if (format && !text.starts_with('{') && !(text.empty() && beginning.size() == kBeginning))
+        return std::optional<EncryptedInput>();
     }
     if (!format) {
       // Of a format that is still to come: an error only if it concerns us.
       const SecureBytes bytes = TRY(or_exit(context.services.files.read(input.path), ExitStatus::kCannotReadInput));
-      if (!may_be_encrypted(bytes.expose_text())) return nothing;
+      if (!may_be_encrypted(bytes.expose_text())) return std::optional<EncryptedInput>();
     }
   }
   EncryptedInput encrypted;
