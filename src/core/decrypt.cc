@@ -270,6 +270,10 @@ class HintTable {
       by_prefix_.emplace(hint.prefix, &hint);
     }
   }
+  bool any_for_containers() const {
+    return std::any_of(by_prefix_.begin(), by_prefix_.end(),
+                       [](const auto& hint) { return hint.second->levels_up > 0; });
+  }
   // The hint for a leaf with this ciphertext, nullptr if there is none.
   const DecodedHint* find(std::string_view ciphertext) const {
     if (by_prefix_.empty()) return nullptr;
@@ -326,14 +330,13 @@ bool holds_same_values(const FormatType& format, std::string_view candidate, con
   return expected_texts == found_texts;
 }
 
-// Edits for every decrypted leaf that stands in the text itself (not in an alias's copy), then those that take the
-// metadata out.
-Result<EditList> render_edits(const FormatType& format, const Document& document, const Walk& walk,
-                              const std::vector<LeafValue>& values, const HintTable* hints) {
+// Edits for the decrypted leaves [begin, end) that stand in the text itself (not in an alias's copy).
+Result<EditList> render_piece(const FormatType& format, const Document& document, const Walk& walk,
+                              const std::vector<LeafValue>& values, const HintTable* hints, size_t begin, size_t end) {
   EditList edits;
   SecureBuffer spelled;
   NodeId skip_until = 0;  // leaves before it lie in a container that a hint replaced
-  for (size_t i = 0; i < walk.leaves.size(); ++i) {
+  for (size_t i = begin; i < end; ++i) {
     const Leaf& leaf = walk.leaves[i];
     const LeafValue& value = values[i];
     if (!value.was_encrypted || leaf.alias != kNoNode || leaf.node < skip_until) continue;
@@ -365,6 +368,31 @@ Result<EditList> render_edits(const FormatType& format, const Document& document
       edits.add(span, spelled.view());
     }
     spelled.clear();
+  }
+  return edits;
+}
+
+// Edits for every decrypted leaf that stands in the text itself (not in an alias's copy), then those that take the
+// metadata out.
+Result<EditList> render_edits(const FormatType& format, const Document& document, const Walk& walk,
+                              const std::vector<LeafValue>& values, const HintTable* hints) {
+  // A hint for a container reaches from one leaf to others, so these stay together.
+  const size_t count = walk.leaves.size();
+  const size_t grain = hints != nullptr && hints->any_for_containers() ? count : kLeavesPerPiece;
+  std::vector<EditList> pieces(count == 0 ? 0 : (count + grain - 1) / grain);
+  std::vector<std::optional<Error>> failures(pieces.size());
+  parallel_for(count, grain, [&](size_t begin, size_t end) {
+    auto piece = render_piece(format, document, walk, values, hints, begin, end);
+    if (piece) {
+      pieces[begin / grain] = std::move(*piece);
+    } else {
+      failures[begin / grain] = std::move(piece.error());
+    }
+  });
+  EditList edits;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    if (failures[i]) return fail(std::move(*failures[i]));
+    edits.append(std::move(pieces[i]));
   }
   EditList metadata = TRY(format.remove_metadata(document));
   edits.append(std::move(metadata));

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <random>
 #include <sstream>
 
 #include "formats/yaml/condense.h"
@@ -811,8 +812,60 @@ TEST(YamlScan, SaysWhereAndNeverShowsValues) {
   EXPECT_EQ(error_of("a: é\nb: 'é' c\n").substr(0, 6), "line 2");
 }
 
-// docs/decisions/0003: the condensed form changes nothing. The other side of the comparison is kPlain, which never
-// condenses.
+// Whether two scans of one text came to the same; `where` tells the first difference.
+bool same_outcome(const Result<Document>& a, const Result<Document>& b, std::string& where) {
+  where = "one of them failed";
+  if (a.has_value() != b.has_value()) return false;
+  if (!a) {
+    where = a.error().message + " | " + b.error().message;
+    return a.error().message == b.error().message;
+  }
+  where = format("{} and {} nodes", a->nodes.size(), b->nodes.size());
+  if (a->nodes.size() != b->nodes.size() || a->branches.size() != b->branches.size()) return false;
+  for (NodeId id = 0; id < a->nodes.size(); ++id) {
+    const Node& x = a->node(id);
+    const Node& y = b->node(id);
+    where = format("node {}: '{}' '{}'", id, a->slice(x.span), b->slice(y.span));
+    if (!(x.kind == y.kind && x.type == y.type && x.style == y.style && x.flags == y.flags && x.next == y.next &&
+          x.parent == y.parent && x.target == y.target && x.span == y.span && x.content == y.content &&
+          x.key_span == y.key_span && x.key == y.key && x.text == y.text)) {
+      return false;
+    }
+  }
+  where = "branches";
+  for (size_t i = 0; i < a->branches.size(); ++i) {
+    const Branch& x = a->branches[i];
+    const Branch& y = b->branches[i];
+    if (x.root != y.root || x.metadata != y.metadata || x.text != y.text) return false;
+  }
+  where = "warnings";
+  return a->warnings == b->warnings;
+}
+
+// Whether the condensed form of a text is read to its end; scan() falls back to the text itself without a word.
+bool reads_condensed(std::string_view text) {
+  const auto condensed = condense(text, 1);
+  if (!condensed) return false;
+  SecureArena arena;
+  TokenStream stream(text, 0, arena, &*condensed);
+  Token token;
+  while (token.type != TokenType::kStreamEnd) {
+    if (!stream.next(token)) return false;
+  }
+  return true;
+}
+
+void expect_condensing_changes_nothing(std::string_view text) {
+  for (const ScanMode mode : {ScanMode::kPlain, ScanMode::kEncrypted}) {
+    std::string where;
+    ASSERT_TRUE(
+        same_outcome(scan_with(text, mode, Condensing::kAlways), scan_with(text, mode, Condensing::kNever), where))
+        << where << "\n"
+        << text;
+  }
+}
+
+// docs/decisions/0003: the condensed form changes nothing.
 TEST(YamlCondensed, GivesTheTreeOfTheTextItself) {
   const std::string enc(
       "ENC[AES256_GCM,data:oYyioYyioYyi,iv:MyIDYbT718JRr11QtBkcj3Dwm4k1aCGZBVeZf0EyV8o=,tag:t5z2Z023Up0kxwCgw1gNxg==,"
@@ -827,29 +880,151 @@ TEST(YamlCondensed, GivesTheTreeOfTheTextItself) {
     text += format("tail{}: {} rest ]\n", i, enc);
     text += format("'{}{}': 1\n", enc, i);
   }
-  // scan() falls back to the text itself without a word, so that the condensed form is read to its end is asked here.
-  const auto condensed = condense(text);
-  ASSERT_TRUE(condensed.has_value());
-  EXPECT_LT(condensed->text.size(), text.size() / 2);
-  SecureArena arena;
-  {
-    TokenStream stream(text, 0, arena, &*condensed);
-    Token token;
-    while (token.type != TokenType::kStreamEnd) ASSERT_TRUE(stream.next(token).has_value());
+  ASSERT_LT(condense(text)->text.size(), text.size() / 2);
+  EXPECT_TRUE(reads_condensed(text));
+  expect_condensing_changes_nothing(text);
+}
+
+// Lines that can stand in a run, at places where they are something else, and next to everything that could change what
+// they are.
+TEST(YamlCondensed, KnowsWhatLooksLikeASimpleLine) {
+  const std::string run = "  a: 1\n  b: 'x y'\n  c: \"z\"\n  d: true\n  null: ~\n";
+  const std::string items = "  - 1\n  - 'x y'\n  - \"z\"\n  - 2001-01-01\n";
+  const std::string top = "a: 1\nb: 2\nc: http://x/#y,z]\n";
+  for (const std::string& lines : {run, items, top}) {
+    for (const char* before : {"",
+                               "r:\n",
+                               "r: |\n",
+                               "r: >-  # c\n",
+                               "r: | \n\n",
+                               "r: {\n",
+                               "r: [\n",
+                               "r: '\n",
+                               "r: \"\n",
+                               "r: x\n",
+                               "r: &a\n",
+                               "r: !!map\n",
+                               "r: # c\n",
+                               "# c\n",
+                               "  # c\n",
+                               "? r\n:\n",
+                               "? |\n",
+                               "r:\n- x\n-\n",
+                               "---\n",
+                               "%YAML 1.1\n---\n",
+                               "...\n",
+                               "r:\n  x: y\n",
+                               "r:\n  x: y # c\n",
+                               "r:\n  x: |\n   t\n",
+                               "r:\n  x:\n",
+                               "r:\n   x: y\n",
+                               "r:\n x: y\n",
+                               "\xEF\xBB\xBF",
+                               "\xC3\xBC: \xC3\xA9\n",
+                               "r:\n  \"",
+                               "r:\n  ? x\n  : y\n",
+                               "r:\n  - x\n",
+                               "r:\n- x\n",
+                               "r:\n  -\n",
+                               "r:\n -\n"}) {
+      for (const char* behind : {"",
+                                 "x: y\n",
+                                 "  x: y\n",
+                                 "   x: y\n",
+                                 " x: y\n",
+                                 "    more\n",
+                                 "  more\n",
+                                 " more\n",
+                                 "\n    more\n",
+                                 "\n",
+                                 "\n\nx: y\n",
+                                 "# c\n",
+                                 "  # c\n",
+                                 "    # c\n",
+                                 "\n# c\n\nx: y\n",
+                                 "}\n",
+                                 "]\n",
+                                 "'\n",
+                                 "\"\n",
+                                 "\"\n",
+                                 "---\n",
+                                 "...\n",
+                                 "--- # c\nx: y\n",
+                                 "\tmore\n",
+                                 "\tx: y\n",
+                                 "  \tx: y\n",
+                                 "  - x\n",
+                                 "- x\n",
+                                 "  ? x\n",
+                                 "  : x\n",
+                                 "  x\n",
+                                 "  x:\n",
+                                 "  x:\n    y: z\n",
+                                 "  x: |\n    t\n",
+                                 "  x: y # c\n",
+                                 "  x: y: z\n",
+                                 "  x: &a y\n",
+                                 "  x: y",
+                                 "   ",
+                                 "  a: 1\n",
+                                 "  <<: x\n",
+                                 "\r\n",
+                                 "  x: \xC3\xA9\n",
+                                 "\xEF\xBB\xBFx: y\n",
+                                 "sops: x\n",
+                                 "%TAG ! x\n",
+                                 "@\n",
+                                 "  x: y\n  # c\n  w: y\n  v: y\n  u: y\n"}) {
+        expect_condensing_changes_nothing(before + lines + behind);
+        if (HasFatalFailure()) return;
+      }
+    }
   }
-  const auto with = scan(text, ScanMode::kEncrypted);
-  ASSERT_TRUE(with.has_value());
-  const auto without = scan(text, ScanMode::kPlain);
-  ASSERT_TRUE(without.has_value());
-  ASSERT_EQ(with->nodes.size(), without->nodes.size());
-  for (NodeId id = 0; id < with->nodes.size(); ++id) {
-    const Node& a = with->node(id);
-    const Node& b = without->node(id);
-    ASSERT_TRUE(a.kind == b.kind && a.type == b.type && a.style == b.style && a.flags == b.flags && a.next == b.next &&
-                a.parent == b.parent && a.span == b.span && a.content == b.content && a.key_span == b.key_span &&
-                a.key == b.key && a.text == b.text)
-        << id << " '" << with->slice(a.span) << "' '" << without->slice(b.span) << "'";
+}
+
+// Mostly valid texts from a simple grammar, with now and then a line that does not belong.
+TEST(YamlCondensed, ChangesNothingInRandomTexts) {
+  std::mt19937 random(7);
+  const auto below = [&random](size_t count) { return static_cast<size_t>(random() % count); };
+  const std::array values = {
+      "v",   "'q v'", "\"q\"",    "12",         "-5",
+      "1.5", "true",  "~",        "2001-01-01", "a b c",
+      "''",  "a#b:c", "http://x", "x]}{,",      "ENC[AES256_GCM,data:oYyi,iv:MyID,tag:t5z2,type:str]"};
+  const std::array odd = {
+      "# c",         "v # c",        "",           "   ",      "|\n      t\n      a: b\n      c: d\n      e: f",
+      ">-\n      t", "[a, b]",       "{a: b}",     "&a v",     "*a",
+      "!!str 5",     "'x\n      y'", "x\n      y", "\xC3\xA9", "\"\\/\"",
+      "v\r",         "? v",          "- v"};
+  size_t condensed = 0;
+  size_t accepted = 0;
+  constexpr size_t kTexts = 4000;
+  for (size_t turn = 0; turn < kTexts; ++turn) {
+    std::string text;
+    int keys = 0;
+    const auto line = [&](size_t depth, bool is_item) {
+      const std::string indentation(depth * 2, ' ');
+      const std::string key =
+          is_item ? "- " : format("{}{}: ", below(30) == 0 ? "\xC3\xBC" : "k", below(200) == 0 ? 1 : ++keys);
+      const std::string value = below(12) == 0 ? odd[below(odd.size())] : values[below(values.size())];
+      text += indentation + key + value + "\n";
+    };
+    const size_t blocks = 1 + below(6);
+    size_t depth = 0;
+    for (size_t block = 0; block < blocks; ++block) {
+      const bool is_item = depth > 0 && below(3) == 0;
+      for (size_t count = 1 + below(6); count > 0; --count) line(depth, is_item);
+      if (below(8) == 0) text += std::string(below(4), ' ') + (below(2) == 0 ? "# c\n" : "\n");
+      if (below(40) == 0) text += below(2) == 0 ? "---\n" : "x\n";
+      depth = std::min<size_t>(below(4), is_item ? depth : depth + 1);
+      text += std::string(depth == 0 ? 0 : (depth - 1) * 2, ' ') + format("k{}:\n", ++keys);
+    }
+    expect_condensing_changes_nothing(text);
+    if (HasFatalFailure()) return;
+    if (reads_condensed(text)) ++condensed;
+    if (scan(text, ScanMode::kPlain)) ++accepted;
   }
+  EXPECT_GT(condensed, kTexts / 4);
+  EXPECT_GT(accepted, kTexts / 4);
 }
 
 // Condensed, all ciphertexts look alike: the one in a comment on the header line is not the value.
