@@ -84,6 +84,11 @@ std::string ParsedArgs::text(std::string_view name) const {
   return it == values_.end() || it->second.empty() ? std::string() : it->second.back();
 }
 
+std::vector<std::string> ParsedArgs::all(std::string_view name) const {
+  const auto it = values_.find(name);
+  return it == values_.end() ? std::vector<std::string>() : it->second;
+}
+
 bool ParsedArgs::is_set(std::string_view name) const { return values_.contains(name); }
 
 bool ParsedArgs::flag(std::string_view name) const { return parse_bool(text(name)).value_or(false); }

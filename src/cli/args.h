@@ -42,6 +42,8 @@ class ParsedArgs {
  public:
   /// The flag's value: command line, else environment, else "". An empty text means "not given".
   std::string text(std::string_view name) const;
+  /// Every value of a repeatable flag, in order.
+  std::vector<std::string> all(std::string_view name) const;
   bool is_set(std::string_view name) const;
   /// True if given without value or with a true one. Values were checked when parsing.
   bool flag(std::string_view name) const;

@@ -246,6 +246,7 @@ std::string program_help() {
       "Deprecated forms without a command:\n"
       "  sops -e FILE    sops encrypt FILE\n"
       "  sops -d FILE    sops decrypt FILE\n"
+      "  sops -r FILE    sops rotate FILE\n"
       "  with -i         in place\n"
       "\n"
       "Flags for every command:\n" +

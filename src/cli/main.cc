@@ -12,6 +12,7 @@
 #include "cli/complete.h"
 #include "cli/help.h"
 #include "cli/later.h"
+#include "cli/rotate.h"
 #include "sys/real.h"
 
 namespace sops {
@@ -46,17 +47,32 @@ Failure no_file() {
   return fail(ErrorCode::kUsage, "no file is named").hint("sops --help shows how to use it").exit(ExitStatus::kNoFile);
 }
 
+// cli.md 1.6: "FILE missing and any --add-*/--rm-* non-empty (in any mode, even without -r) → 49; FILE missing and mode
+// encrypt/decrypt/rotate → 100".
+Result<void> check_file_is_there(const ParsedArgs& args, Services& services) {
+  const std::string& word = args.positionals[0];
+  if (word == "-") return {};
+  const auto info = services.files.info(absolute_path(word, services.environment.working_directory()));
+  if (!info || *info) return {};  // what else is wrong with it shows when it is read
+  return fail(ErrorCode::kNotFound, "{}: there is no such file", escape_for_message(word))
+      .exit(has_key_edits(args) ? ExitStatus::kCannotChangeKeysOfMissingFile : ExitStatus::kNoFile);
+}
+
 // The deprecated form: sops -d FILE (cli.md 1.6).
 Result<int> run_legacy(std::span<const std::string> words, const ParsedArgs& args, Services& services, Ui& ui) {
-  for (std::string_view later : {"rotate", "set", "show-master-keys"}) {
+  for (std::string_view later : {"set", "show-master-keys"}) {
     if (args.is_set(later)) return fail(ErrorCode::kUnsupported, "--{} is not supported yet", later);
   }
   if (args.positionals.empty()) return no_file();
   const bool encrypt = args.flag("encrypt");
   const bool decrypt = args.flag("decrypt");
-  if (encrypt && decrypt) {
-    return fail(ErrorCode::kUsage, "-e and -d exclude each other").hint("use sops encrypt or sops decrypt");
+  const bool rotate = args.flag("rotate");
+  if (static_cast<int>(encrypt) + static_cast<int>(decrypt) + static_cast<int>(rotate) > 1) {
+    return fail(ErrorCode::kUsage, "-e, -d and -r exclude each other")
+        .hint("use sops encrypt, sops decrypt or sops rotate");
   }
+  if (rotate || has_key_edits(args)) TRY(check_file_is_there(args, services));
+  if (rotate) return run_command(*find_command("rotate"), words, services, ui);
   if (!encrypt && !decrypt) {
     const std::string& word = args.positionals[0];
     std::vector<std::string_view> names;

@@ -217,30 +217,79 @@ Result<void> check_mac(const OpenedFile& file, SecureArena& arena) {
 
 }  // namespace
 
-Result<OpenedFile> open_file(std::string_view text, const FormatType& format, const OpenOptions& options,
-                             Services& services) {
+namespace {
+
+Result<Selector> selector_of(const OpenedFile& file) {
+  return Selector::compile(file.format->selects_values ? file.metadata.selection : SelectionSettings{},
+                           Selector::Strictness::kLenient);
+}
+
+// keys.md 1.4: a recovered key counts if it opens the MAC.
+Result<void> check_key(const OpenedFile& file, const DataKey& key, SecureArena& arena) {
+  if (decrypt_entry(key, file.metadata.mac, normalized_lastmodified(file.metadata), arena)) return {};
+  return fail(ErrorCode::kAuthFailed, "the key gives another data key than the one of this file");
+}
+
+// True if one of the encrypted values opens, or if there is none.
+Result<bool> opens_a_value(const OpenedFile& file, const DataKey& key) {
+  const Selector selector = TRY(selector_of(file));
+  const Walk all = TRY(walk(file.document, selector, ExitStatus::kCannotDecryptTree));
+  ValueCipher cipher = TRY(ValueCipher::create(key));
+  SecureArena arena;
+  std::string aad;
+  bool is_encrypted = false;
+  for (const Leaf& leaf : all.leaves) {
+    const std::string_view text = file.document.node(leaf.node).text;
+    if (leaf.is_comment || !parse_ciphertext(text)) continue;
+    is_encrypted = true;
+    all.aad(file.document, leaf, aad);
+    if (cipher.decrypt(text, aad, arena)) return true;
+  }
+  return !is_encrypted;
+}
+
+}  // namespace
+
+Result<OpenedFile> read_encrypted(std::string_view text, const FormatType& format) {
   OpenedFile file;
   file.format = &format;
   file.document = TRY(format.scan(text, ScanMode::kEncrypted));
   file.warnings = file.document.warnings;
-
-  // The metadata, as far as it can be believed without a key.
   const Value tree = TRY(format.read_metadata(file.document));
   file.metadata = TRY(in_context(parse_metadata(tree), "metadata"));
+  return file;
+}
+
+Result<RecoveredKey> recover_file_key(OpenedFile& file, const DecryptionOrder& order, Services& services) {
+  SecureArena arena;
+  const KeyCheck check = [&](const DataKey& key) { return check_key(file, key, arena); };
+  RecoveredKey recovered = TRY(recover_shares(file.metadata, order, check, services));
+  if (check_key(file, recovered.key, arena)) return recovered;
+  const bool is_right = TRY(opens_a_value(file, recovered.key));
+  if (!is_right) {
+    return fail(ErrorCode::kUnavailable, "the data key that the master keys give opens neither the MAC nor a value")
+        .hint("the keys in the sops block belong to another file; restore it from an earlier version")
+        .exit(ExitStatus::kNoDataKey);
+  }
+  file.warnings.push_back("the MAC of the file is missing or damaged; it was left as it is");
+  return recovered;
+}
+
+Result<OpenedFile> open_file(std::string_view text, const FormatType& format, const OpenOptions& options,
+                             Services& services) {
+  OpenedFile file = TRY(read_encrypted(text, format));
   TRY(check_version(file.metadata));
 
   // The data key: the first that opens the MAC (keys.md 1.4).
   SecureArena arena;
   const KeyCheck check = [&](const DataKey& key) -> Result<void> {
     if (options.ignore_mac || file.metadata.mac.empty()) return {};
-    if (decrypt_entry(key, file.metadata.mac, normalized_lastmodified(file.metadata), arena)) return {};
-    return fail(ErrorCode::kAuthFailed, "the key gives another data key than the one of this file");
+    return check_key(file, key, arena);
   };
   file.key = TRY(recover_data_key(file.metadata, options.order, check, services));
 
   // The values, then the MAC over them.
-  const Selector selector = TRY(Selector::compile(format.selects_values ? file.metadata.selection : SelectionSettings{},
-                                                  Selector::Strictness::kLenient));
+  const Selector selector = TRY(selector_of(file));
   file.walk = TRY(walk(file.document, selector, ExitStatus::kCannotDecryptTree));
   TRY(decrypt_leaves(file.document, file.walk, *file.key, file.values, file.storage, file.warnings));
   auto verified = check_mac(file, arena);

@@ -51,6 +51,14 @@ struct OpenedFile {
 Result<OpenedFile> open_file(std::string_view text, const FormatType& format, const OpenOptions& options,
                              Services& services);
 
+/// The file without a key: text, tree and metadata. Errors: kNotFound without metadata (1); kMalformed (1).
+Result<OpenedFile> read_encrypted(std::string_view text, const FormatType& format);
+
+/// The data key of such a file, to wrap it for others (updatekeys, groups): as in SOPS no value needs to be intact, but
+/// the key must open the MAC or, where that is damaged, at least one value; then a warning is added to the file.
+/// Errors: kUnavailable without a data key, or with one that opens nothing (128).
+Result<RecoveredKey> recover_file_key(OpenedFile& file, const DecryptionOrder& order, Services& services);
+
 /// The whole file in the clear, in its own format: only ciphertexts and metadata differ from the encrypted text. Adds
 /// to file.warnings if the layout hints do not fit.
 Result<SecureBytes> decrypted_text(OpenedFile& file);

@@ -223,9 +223,7 @@ Result<void> check_version(const Metadata& metadata) {
   return {};
 }
 
-namespace {
-
-Value entry_tree(const KeyEntry& entry) {
+Value key_entry_tree(const KeyEntry& entry) {
   Value tree = Value::mapping();
   for (const auto& [name, field] : entry.fields) {
     if (const auto* text = std::get_if<std::string>(&field)) {
@@ -240,13 +238,21 @@ Value entry_tree(const KeyEntry& entry) {
   return tree;
 }
 
+Value key_list_tree(std::span<const KeyEntry* const> entries) {
+  Value list = Value::sequence();
+  for (const KeyEntry* entry : entries) list.add(key_entry_tree(*entry));
+  return list;
+}
+
+namespace {
+
 void add_lists(Value& tree, const KeyGroup& group) {
   for (std::string_view name : kKeyLists) {
-    Value list = Value::sequence();
+    std::vector<const KeyEntry*> entries;
     for (const KeyEntry& entry : group) {
-      if (entry.source == name) list.add(entry_tree(entry));
+      if (entry.source == name) entries.push_back(&entry);
     }
-    if (!list.children.empty()) tree.add(name, std::move(list));
+    if (!entries.empty()) tree.add(name, key_list_tree(entries));
   }
 }
 
@@ -261,23 +267,27 @@ void add_text(Value& tree, std::string_view name, std::string_view text) {
 
 }  // namespace
 
+Value key_groups_tree(const std::vector<KeyGroup>& groups) {
+  Value list = Value::sequence();
+  for (const KeyGroup& group : groups) {
+    Value one = Value::mapping();
+    add_lists(one, group);
+    // format.md 5.4: age and hc_vault are always written.
+    for (std::string_view name : {"age", "hc_vault"}) {
+      if (one.find(name) == nullptr) one.add(name, Value::sequence());
+    }
+    sort_entries(one);
+    list.add(std::move(one));
+  }
+  return list;
+}
+
 Value metadata_tree(const Metadata& metadata, SecureArena& arena) {
   Value tree = Value::mapping();
   if (metadata.groups.size() == 1) {
     add_lists(tree, metadata.groups[0]);
   } else {
-    Value groups = Value::sequence();
-    for (const KeyGroup& group : metadata.groups) {
-      Value one = Value::mapping();
-      add_lists(one, group);
-      // format.md 5.4: age and hc_vault are always written.
-      for (std::string_view name : {"age", "hc_vault"}) {
-        if (one.find(name) == nullptr) one.add(name, Value::sequence());
-      }
-      sort_entries(one);
-      groups.add(std::move(one));
-    }
-    tree.add("key_groups", std::move(groups));
+    tree.add("key_groups", key_groups_tree(metadata.groups));
   }
   const SelectionSettings& selection = metadata.selection;
   add_text(tree, "encrypted_comment_regex", selection.encrypted_comment_regex);

@@ -53,6 +53,11 @@ Result<void> check_version(const Metadata& metadata);
 /// The tree to write: entries sorted by name (format.md 5.3), `layout` left out. Views into `metadata` and `arena`.
 Value metadata_tree(const Metadata& metadata, SecureArena& arena);
 
+// Parts of it, by themselves.
+Value key_entry_tree(const KeyEntry& entry);
+Value key_list_tree(std::span<const KeyEntry* const> entries);
+Value key_groups_tree(const std::vector<KeyGroup>& groups);
+
 /// The entries that only the first branch gets: `layout`, if there is one.
 Value first_branch_tree(const Metadata& metadata);
 

@@ -10,10 +10,14 @@
 namespace sops {
 
 /// Edits of the encrypted `document` after which its metadata, in every branch that has them, read as `after`; `before`
-/// is what they read as now. Key entries that are equal in both keep their bytes; added ones stand behind them, in
-/// SOPS's style; scalars are replaced in their place, or added where SOPS's order puts them. `layout` goes to the first
-/// branch only. Where the block has no shape that can be changed in place (an alias, flow text that would get too long
-/// to read), the whole block is written anew with format.write_metadata. Errors: those of the format's functions.
+/// is what they read as now.
+///
+/// What reads the same keeps its bytes: entries of keys, scalars, empty lists, what we do not know. Of a key entry that
+/// has only another `enc` just that changes. Added keys stand behind the others, or in the place of removed ones where
+/// the order of `after` allows that; scalars are replaced in their place, or added at the end of the block. `layout`
+/// goes to the first branch only. Where the block has no shape that can be changed in place (aliases, a format without
+/// nodes for it, what the format's functions do not support), the whole block is written anew with
+/// format.write_metadata. Errors: those of the format's functions.
 Result<EditList> edit_metadata(const FormatType& format, const Document& document, const Metadata& before,
                                const Metadata& after, const EmitStyle& style);
 

@@ -105,8 +105,8 @@ struct FormatType {
   Result<EditList> (*remove_child)(const Document& document, NodeId id) = nullptr;
 
   /// Only for formats with `wraps`: the whole encrypted file around the ciphertext of the plain file ("" for an empty
-  /// one). Such a format has scan(kEncrypted), read_metadata, write_metadata, wrap and emit, and none of the others. To
-  /// decrypt it, core takes the plaintext of the root entry `data` as the whole file.
+  /// one). Such a format has scan(kEncrypted), read_metadata, write_metadata, the changes of nodes, wrap and emit, and
+  /// none of the others. To decrypt it, core takes the plaintext of the root entry `data` as the whole file.
   Result<SecureBytes> (*wrap)(std::string_view ciphertext, const Value& metadata, const EmitStyle& style) = nullptr;
 
   /// A whole file (a mapping, comments included) in SOPS's style: format.md 6, yaml.md 5. Errors: kUnsupported if the

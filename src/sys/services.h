@@ -184,6 +184,8 @@ class Terminal {
   virtual bool stderr_is_terminal() = 0;
   /// Asks on /dev/tty without echo. Errors: kUnavailable without a terminal. One question at a time.
   virtual Result<SecureBytes> ask_secret(const std::string& prompt) = 0;
+  /// Asks on standard error and reads a line from standard input, terminal or not (editing.md 5.1). nullopt at its end.
+  virtual Result<std::optional<std::string>> ask(const std::string& question) = 0;
 };
 
 /// Commands that the user named: sys/commands.h.

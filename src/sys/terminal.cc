@@ -144,6 +144,25 @@ class RealTerminal final : public Terminal {
     }
   }
 
+  Result<std::optional<std::string>> ask(const std::string& question) override {
+    const std::lock_guard one_question_at_a_time(asking_);
+    posix::write_all(STDERR_FILENO, as_bytes(question));
+    std::string line;
+    while (line.size() < kLongestLine) {
+      char byte = 0;  // one at a time: what follows the line is for the next question
+      const ssize_t count = read(STDIN_FILENO, &byte, 1);
+      if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+      if (count <= 0) {
+        posix::write_all(STDERR_FILENO, as_bytes("\n"));
+        if (line.empty()) return std::optional<std::string>();
+        break;
+      }
+      if (byte == '\n') break;
+      line.push_back(byte);
+    }
+    return std::optional<std::string>(line);
+  }
+
  private:
   // The pipe stays open between questions: a handler still running in another thread must not meet a reused number.
   Result<void> open_pipe() {

@@ -25,7 +25,7 @@ working directory of the commands. Standard library only.
 
 A `!` before stdout, stderr, cmp, grep and exists turns them round. Words are split as the shell does, `$NAME` is expanded in
 them ($$ is a dollar): $WORK (the folder), $SOPS (the program, for scripts), $AGE and $KEY (a test recipient and its identity file, already in SOPS_AGE_KEY_FILE), $AGE2 and
-$KEY2 (another pair, not set), $GOLDEN. HOME is an empty folder.
+$KEY2 (another pair, not set), $AGE3 (a third recipient), $GOLDEN. HOME is an empty folder.
 
     run.py --sops PROGRAM [--jobs N] [--like-reference] [SCRIPT…]     prints failures as file:line: text
 """
@@ -71,6 +71,7 @@ class Script:
             "WORK": str(self.work), "SOPS": sops, "GOLDEN": str(GOLDEN), "AGE": (keys / "age.pub").read_text().strip(),
             "KEY": str(keys / "age.txt"), "KEY2": str(second),
             "AGE2": re.search(r"age1\w+", (keys / "age2.txt").read_text())[0],
+            "AGE3": re.search(r"age1\w+", (keys / "age3.txt").read_text())[0],
         }
         self.environment = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(home), "PWD": str(self.work), "TERM": "dumb",

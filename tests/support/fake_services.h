@@ -329,6 +329,11 @@ class FakeTerminal final : public Terminal {
     prompts.push_back(prompt);
     return SecureBytes::copy_of(answers[prompts.size() - 1]);
   }
+  Result<std::optional<std::string>> ask(const std::string& question) override {
+    if (prompts.size() >= answers.size()) return std::optional<std::string>();
+    prompts.push_back(question);
+    return std::optional<std::string>(answers[prompts.size() - 1]);
+  }
 };
 
 /// Commands that are recorded and end at once, users that the test names, and folders that are maps.

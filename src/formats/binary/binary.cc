@@ -42,6 +42,16 @@ Result<EditList> write_metadata(const Document& document, const Value& metadata,
   return json::type.write_metadata(document, metadata, first_only, style);
 }
 
+Result<EditList> replace_node(const Document& document, NodeId id, const Value& value, const EmitStyle& style) {
+  return json::type.replace_node(document, id, value, style);
+}
+
+Result<EditList> append_child(const Document& document, NodeId container, const Value& child, const EmitStyle& style) {
+  return json::type.append_child(document, container, child, style);
+}
+
+Result<EditList> remove_child(const Document& document, NodeId id) { return json::type.remove_child(document, id); }
+
 Span place(const Document& document, NodeId id, std::string_view ciphertext, SecureBuffer& out) {
   return json::type.place(document, id, ciphertext, out);
 }
@@ -86,6 +96,9 @@ extern const FormatType type = {
     .read_metadata = read_metadata,
     .write_metadata = write_metadata,
     .place = place,
+    .replace_node = replace_node,
+    .append_child = append_child,
+    .remove_child = remove_child,
     .wrap = wrap,
     .emit = emit,
     .emit_value = emit_value,

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MPL-2.0
+//
+// sops updatekeys: the master keys of files become those of .sops.yaml (cli.md 6.3).
+#include "cli/updatekeys.h"
+
+#include <algorithm>
+
+#include "base/path.h"
+#include "cli/rewrite.h"
+#include "cli/settings.h"
+#include "core/update.h"
+
+namespace sops {
+
+Result<WantedKeys> find_wanted_keys(const std::string& config_path, const std::string& path, const FormatType& format,
+                                    Services& services) {
+  WantedKeys wanted;
+  const std::optional<Config> config =
+      TRY(load_config({.explicit_path = config_path, .target = path}, services, wanted.warnings));
+  if (!config) {
+    return fail(ErrorCode::kNotFound, "no .sops.yaml was found")
+        .hint("updatekeys takes the keys of its creation rules");
+  }
+  const std::string shown = escape_for_message(config->path);
+  const RuleMatch match = TRY(in_context(find_creation_rule(*config, path), "{}", shown));
+  if (match.rule == nullptr) {
+    return fail(ErrorCode::kNotFound, "{}: the configuration has no creation rules", shown);
+  }
+  wanted.groups = TRY(in_context(rule_groups(*match.rule, wanted.keys), "{}", shown));
+  wanted.where = sops::format("rule {} at line {} of {}", match.index + 1, match.rule->position.line, shown);
+  wanted.threshold = match.rule->shamir_threshold;
+  wanted.indent = config->stores.indent_for(format.id);
+  return wanted;
+}
+
+Result<KeysUpdate> plan_updatekeys(const InputText& input, const WantedKeys& wanted) {
+  KeysUpdate update;
+  update.file = TRY(read_encrypted(input.text(), *input.format));
+  const Metadata& metadata = update.file.metadata;
+  update.threshold = threshold_for(metadata, wanted.groups.size());
+  update.difference = compare_keys(metadata, wanted.groups, update.threshold);
+  return update;
+}
+
+std::string difference_text(const KeyDifference& difference) {
+  std::string text = "The following changes will be made to the file's groups:\n";
+  if (difference.threshold_before == difference.threshold_after) {
+    if (difference.threshold_after > 0) text += format("shamir_threshold: {}\n", difference.threshold_after);
+  } else {
+    if (difference.threshold_after > 0) text += format("+++ shamir_threshold: {}\n", difference.threshold_after);
+    if (difference.threshold_before > 0) text += format("--- shamir_threshold: {}\n", difference.threshold_before);
+  }
+  // Names come from files: nothing in them may act on a terminal, and nothing is cut off.
+  const auto line = [&](std::string_view mark, const KeyName& key) {
+    text += format("{} {}\n", mark, escape_for_message(key.id, size_t{1} << 20));
+  };
+  for (size_t i = 0; i < difference.groups.size(); ++i) {
+    const KeyDifference::Group& group = difference.groups[i];
+    text += format("Group {}\n", i + 1);
+    for (const KeyName& key : group.kept) line("   ", key);
+    for (const KeyName& key : group.added) line("+++", key);
+    for (const KeyName& key : group.removed) line("---", key);
+  }
+  return text;
+}
+
+Result<SecureBytes> apply_updatekeys(const InputText& input, KeysUpdate& update, const WantedKeys& wanted,
+                                     const EmitStyle& style, Services& services) {
+  const RecoveredKey recovered = TRY(recover_file_key(update.file, OpenOptions().order, services));
+  const Metadata metadata = TRY(change_keys(update.file, recovered, wanted.groups, update.threshold, services));
+  SecureBytes text = TRY(replace_metadata(update.file, metadata, style));
+  return input.encode(std::move(text));
+}
+
+}  // namespace sops
+
+namespace sops::cli_updatekeys {
+
+namespace {
+
+std::vector<FlagSpec> flags() {
+  return {{.name = "yes", .short_name = "y", .summary = "do not ask before a file is changed"},
+          {.name = "input-type",
+           .kind = FlagKind::kString,
+           .value_name = "TYPE",
+           .summary = "format of the files: yaml, json or binary (default: by the file's name)",
+           .words = ValueWords::kFormats}};
+}
+
+Result<Input> named_file(CommandContext& context, const std::string& word) {
+  Input input;
+  input.shown = escape_for_message(word);
+  input.path = absolute_path(word, context.services.environment.working_directory());
+  input.effective = input.path;
+  const auto info = TRY(in_context(context.services.files.info(input.path), "{}", input.shown));
+  if (!info) return fail(ErrorCode::kNotFound, "{}: there is no such file", input.shown);
+  if (info->kind == FileInfo::Kind::kDirectory) {
+    return fail(ErrorCode::kUsage, "{}: this is a directory", input.shown).hint("name the files in it");
+  }
+  return input;
+}
+
+void print_notes(CommandContext& context, const Input& input, const WantedKeys& wanted, const KeysUpdate& update) {
+  print_warnings(context, input, update.file.warnings);
+  const auto groups = static_cast<int64_t>(wanted.groups.size());
+  const int64_t threshold = update.threshold == 0 ? groups : update.threshold;
+  if (groups > 1 && wanted.threshold != 0 && wanted.threshold != threshold) {
+    context.ui.warning(format(
+        "{}: the file keeps the threshold {}, although the rule has shamir_threshold {}; sops groups can change it",
+        input.shown, threshold, wanted.threshold));
+  }
+  if (update.difference.removes_any()) {
+    context.ui.note(
+        format("{}: the data key is unchanged, so who was removed can still decrypt with an older version of the file; "
+               "sops rotate -i changes it",
+               input.shown));
+  }
+}
+
+Result<void> update_file(CommandContext& context, const std::string& word) {
+  const Input input = TRY(named_file(context, word));
+  const FormatType* file_format = TRY(choose_format(context, "input-type", input.effective));
+  const WantedKeys wanted = TRY(in_context(
+      find_wanted_keys(context.args.text("config"), input.path, *file_format, context.services), "{}", input.shown));
+  for (const std::string& warning : wanted.warnings) context.ui.warning(warning);
+  context.ui.note(format("{}: syncing keys with {}", input.shown, wanted.where));
+  EmitStyle style{.indent = wanted.indent};
+  if (const auto indent = context.args.number("indent"))
+    style.indent = static_cast<int>(std::clamp<int64_t>(*indent, -100, 100));
+
+  std::optional<KeyDifference> agreed;
+  bool declined = false;
+  const auto make = [&](const InputText& text) -> Result<std::optional<SecureBytes>> {
+    KeysUpdate update = TRY(plan_updatekeys(text, wanted));
+    if (update.difference.empty()) return std::optional<SecureBytes>();
+    if (!agreed || *agreed != update.difference) {
+      TRY(context.ui.data(difference_text(update.difference)));
+      if (!context.args.flag("yes")) {
+        const bool is_okay = TRY(confirm(context, "Is this okay?"));
+        declined = !is_okay;
+        if (declined) return std::optional<SecureBytes>();
+      }
+      agreed = update.difference;
+    }
+    SecureBytes bytes = TRY(apply_updatekeys(text, update, wanted, style, context.services));
+    print_notes(context, input, wanted, update);
+    return std::optional(std::move(bytes));
+  };
+  auto written = rewrite(context, input, *file_format, {.kind = Output::Kind::kInPlace, .path = input.path}, make);
+  if (!written) {
+    // cli.md 3.3: a target that cannot be written is no 3 here.
+    if (written.error().exit_status == ExitStatus::kCannotWriteOutput) written.error().exit_status.reset();
+    return fail(std::move(written.error()));
+  }
+  context.ui.note(format("{}: {}", input.shown,
+                         *written   ? "synced with new keys"
+                         : declined ? "left unchanged"
+                                    : "already up to date"));
+  return {};
+}
+
+Result<int> run(CommandContext& context) {
+  const std::vector<std::string>& words = context.args.positionals;
+  if (words.empty()) {
+    // cli.md 6.3: that there is no configuration is seen first.
+    const Config* config = TRY(configuration(context, ""));
+    if (config == nullptr) return fail(ErrorCode::kNotFound, "no .sops.yaml was found, and no file is named");
+    return fail(ErrorCode::kUsage, "no file is named").hint("sops updatekeys FILE…").exit(ExitStatus::kNoFile);
+  }
+  if (words.size() == 1) {
+    TRY(update_file(context, words.front()));
+    return 0;
+  }
+  size_t failures = 0;
+  for (const std::string& word : words) {  // editing.md 3.2: goes on after an error
+    const auto updated = update_file(context, word);
+    if (updated) continue;
+    context.ui.error(updated.error());
+    ++failures;
+  }
+  if (failures > 0) return fail(ErrorCode::kUnavailable, "{} of {} files were not updated", failures, words.size());
+  return 0;
+}
+
+}  // namespace
+
+extern const CommandSpec command;  // declared by commands.cc too: constants are private to their file otherwise
+const CommandSpec command = {
+    .name = "updatekeys",
+    .arguments = "FILE…",
+    .summary = "give files the master keys that .sops.yaml names",
+    .manual =
+        "Compares the master keys of each file with those of its creation rule, shows the difference on standard "
+        "output "
+        "and asks.\n"
+        "Then the data key is encrypted for the keys that were added; the entries of the others, the values, the MAC "
+        "and\n"
+        "lastmodified stay byte for byte. Where key groups come, go or change places, all get fresh shares. The "
+        "threshold of the\n"
+        "file stays, as far as its groups are enough for it.\n"
+        "\n"
+        "The data key does not change: who was removed can still decrypt with an older version of the file. sops "
+        "rotate\n"
+        "changes it. Several files: the others are updated although one fails.",
+    .flags = flags,
+    .run = run,
+};
+
+}  // namespace sops::cli_updatekeys
