@@ -118,10 +118,26 @@ struct LeafKeyHash {
   }
 };
 
+// The leaves of a plain text at these positions, as indices into a walk.
+Result<std::vector<size_t>> leaves_at(const Document& document, const Selector& selector,
+                                      const std::vector<size_t>& positions) {
+  std::vector<size_t> leaves;
+  if (positions.empty()) return leaves;
+  const Walk walked = TRY(walk(document, selector, ExitStatus::kCannotEncryptTree));
+  for (size_t i = 0; i < walked.leaves.size(); ++i) {
+    const Leaf& leaf = walked.leaves[i];
+    const size_t position = document.node(leaf.node).content;
+    if (!leaf.is_comment && leaf.alias == kNoNode && std::ranges::count(positions, position) > 0) leaves.push_back(i);
+  }
+  return leaves;
+}
+
 // Lends the ciphertexts of an opened file to the leaves of a plan.
 class OldCiphertexts {
  public:
-  OldCiphertexts(const OpenedFile& file, Plan& plan) : file_(file), plan_(plan) {}
+  /// `floats`: leaves of the plan that are floats for certain, whatever they look like.
+  OldCiphertexts(const OpenedFile& file, Plan& plan, const std::vector<size_t>& floats)
+      : file_(file), plan_(plan), floats_(floats) {}
 
   void lend() {
     plan_.ciphertexts.resize(plan_.walk.leaves.size());
@@ -143,7 +159,7 @@ class OldCiphertexts {
     for (size_t i = front; i < new_count - back && !others.empty(); ++i) {
       if (!plan_.encrypt[i] || !plan_.ciphertexts[i].empty()) continue;
       const auto range = others.equal_range(new_key(i));
-      if (range.first == range.second) continue;
+      if (range.first == range.second || !same_number(i, range.first->second)) continue;
       // Of several equal ones the earliest, so that items of a list keep their order.
       const auto earliest =
           std::min_element(range.first, range.second, [](const auto& a, const auto& b) { return a.second < b.second; });
@@ -158,6 +174,11 @@ class OldCiphertexts {
   static std::string_view kind_of(std::string_view tag) {
     if (tag == type_tag(ScalarType::kInt)) return type_tag(ScalarType::kFloat);
     return tag == type_tag(ScalarType::kBytes) ? type_tag(ScalarType::kString) : tag;
+  }
+
+  // A float that was set is no integer that was there, though both look the same.
+  bool same_number(size_t i, size_t old) const {
+    return std::ranges::count(floats_, i) == 0 || file_.values[old].value.type == ScalarType::kFloat;
   }
 
   LeafKey old_key(size_t i) const {
@@ -188,7 +209,7 @@ class OldCiphertexts {
       const Node& node = plan_.document.node(plan_.walk.leaves[i].node);
       return value.value.type == node.type && value.value.text == node.text;
     }
-    if (old_key(old) != new_key(i)) return false;
+    if (old_key(old) != new_key(i) || !same_number(i, old)) return false;
     if (value.may_stay) lend_one(i, old);
     return true;
   }
@@ -219,6 +240,7 @@ class OldCiphertexts {
 
   const OpenedFile& file_;
   Plan& plan_;
+  const std::vector<size_t>& floats_;
 };
 
 // Steps 3 and 4. Old quotes that do not fit the new surroundings are given up, once.
@@ -296,9 +318,11 @@ Result<EncryptResult> update_text(const OpenedFile& file, std::string_view plain
   const FormatType& format = *file.format;
   Metadata metadata = changed_metadata(file, options, services);
   const Selector selector = TRY(Selector::compile(metadata.selection, Selector::Strictness::kStrict));
+  std::vector<size_t> floats;
   {
     const Document document = TRY(or_exit(format.scan(plain, ScanMode::kEncrypted), ExitStatus::kCannotReadInput));
     TRY(check_not_encrypted(document));
+    floats = TRY(leaves_at(document, selector, options.whole_floats));
   }
 
   // 1, 2
@@ -310,10 +334,14 @@ Result<EncryptResult> update_text(const OpenedFile& file, std::string_view plain
   }
   plan.document = TRY(format.scan(plan.text.expose_text(), ScanMode::kEncrypted));
   TRY(select_leaves(plan, selector));
+  for (const size_t leaf : floats) {
+    Node& node = plan.document.nodes[plan.walk.leaves[leaf].node];
+    if (node.type == ScalarType::kInt) node.type = ScalarType::kFloat;
+  }
   TRY(check_aliases(plan, options.allow_plaintext));
 
   // 3, 4
-  if (!options.new_data_key) OldCiphertexts(file, plan).lend();
+  if (!options.new_data_key) OldCiphertexts(file, plan, floats).lend();
   metadata.mac =
       TRY(encrypt_entry(key, compute_mac(plan, metadata.mac_only_encrypted), metadata.lastmodified, services));
   TRY(encrypt_leaves(plan, key, services));

@@ -20,6 +20,8 @@ struct UpdateOptions {
   bool write_version = false;    // edit, rotate: `version` becomes ours; set and unset leave it (cli.md 5.3)
   bool allow_plaintext = false;  // as EncryptOptions
   EmitStyle style;               // of new text
+  /// Positions in `plain` of scalars that read as integers but are floats: set writes them (editing.md 1.4).
+  std::vector<size_t> whole_floats;
   /// The metadata to write: groups (complete, `enc` included), threshold, selection settings, mac_only_encrypted.
   /// `mac`, `lastmodified`, `layout` and `version` are set by update_text(). nullopt: those of the file.
   std::optional<Metadata> metadata;
