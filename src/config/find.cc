@@ -87,7 +87,7 @@ Result<Config> load(const std::string& path, ConfigOrigin origin, Services& serv
   std::vector<std::string> found;
   Config config =
       TRY(in_context(parse_config(bytes.expose_text(), all_key_sources(), found), "{}", escape_for_message(path)));
-  for (const std::string& warning : found) warnings.push_back(format("{}: {}", path, warning));
+  for (const std::string& warning : found) warnings.push_back(format("{}: {}", escape_for_message(path), warning));
   config.path = path;
   config.directory = dirname(absolute_path(path, services.environment.working_directory()));
   config.origin = origin;
@@ -112,7 +112,7 @@ Result<std::optional<Config>> load_config(const ConfigQuery& query, Services& se
     if (!config.looks_from_target) {
       warnings.push_back(
           format("{} is used, not {}; choose with --config or 'config: {{lookup: target}}' in the former", outer->path,
-                 inner->path));
+                 escape_for_message(inner->path)));
       return config;
     }
   }
