@@ -72,7 +72,7 @@ Result<int> run_legacy(std::span<const std::string> words, const ParsedArgs& arg
         .hint("use sops encrypt, sops decrypt or sops rotate");
   }
   if (rotate || has_key_edits(args)) TRY(check_file_is_there(args, services));
-  if (rotate) return run_command(*find_command("rotate"), words, services, ui);
+  if (rotate) return run_command(*find_command("rotate"), words, words.size(), services, ui);
   if (!encrypt && !decrypt) {
     const std::string& word = args.positionals[0];
     std::vector<std::string_view> names;

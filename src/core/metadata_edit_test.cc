@@ -186,7 +186,7 @@ TEST(MetadataEdit, GoldenFilesComeBack) {
       m.groups.back().push_back(
           age("age1new", "-----BEGIN AGE ENCRYPTED FILE-----\nAAAA\n-----END AGE ENCRYPTED FILE-----\n"));
     });
-    const auto is_new = [](const KeyEntry& entry) { return field_text(entry.fields, "recipient") == "age1new"; };
+    const auto is_new = [](const KeyEntry& key) { return field_text(key.fields, "recipient") == "age1new"; };
     same(edited(added, format, [&](Metadata& m) { std::erase_if(m.groups.back(), is_new); }), "key");
     const std::string layout = edited(text, format, [](Metadata& m) { m.layout = "ENC[l]"; });
     same(edited(layout, format, [&](Metadata& m) { m.layout = file->metadata.layout; }), "layout");
