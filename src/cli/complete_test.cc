@@ -150,7 +150,7 @@ TEST(TypedLines, HoldEveryPrefixOfAnything) {
 TEST(CompletionAnswer, IsNeverMoreThanItsLines) {
   FakeServices fake;
   const auto answer = [&](std::vector<std::string> words) { return completion_answer(words, fake.services()); };
-  EXPECT_EQ(answer({"zsh", "--", "filest"}), "words\nfilestatus\tsay whether a file is encrypted\n");
+  EXPECT_EQ(answer({"zsh", "--", "filest"}), "words\nfilestatus\tsay whether files are encrypted\n");
   EXPECT_EQ(answer({"bash", "--", "sops filest", "filest"}), "words none\nfilestatus\n");
   EXPECT_EQ(answer({"bash", "--", "sops decrypt 'x", "x"}), "files\n");
   EXPECT_EQ(answer({"bash", "--", "sops x", "not its end"}), "files\n");
