@@ -242,10 +242,7 @@ Result<OpenedFile> open_input(CommandContext& context, const Input& input, const
   OpenOptions options;
   options.ignore_mac = context.args.flag("ignore-mac");
   options.order = TRY(parse_decryption_order(context.args.text("decryption-order")));
-  Result<OpenedFile> file = open_file(text.text(), *text.format, options, context.services);
-  // An encrypted file that cannot be loaded is a generic failure, also where it is empty (cli.md 3.8).
-  if (!file && file.error().exit_status == ExitStatus::kNoDocument) file.error().exit_status = ExitStatus::kGeneric;
-  return in_context(std::move(file), "{}", input.shown);
+  return in_context(open_file(text.text(), *text.format, options, context.services), "{}", input.shown);
 }
 
 void print_warnings(CommandContext& context, const Input& input, const std::vector<std::string>& warnings) {

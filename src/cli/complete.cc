@@ -214,7 +214,8 @@ std::string argument_word(const CommandSpec& command, size_t index) {
     if (!name.empty() && name != "--") names.push_back(std::move(name));
   }
   if (index < names.size()) return names[index];
-  return !names.empty() && names.back().ends_with("...") ? names.back() : "";
+  const bool repeats = !names.empty() && (names.back().ends_with("...") || names.back().ends_with("…"));
+  return repeats ? names.back() : "";
 }
 
 void add_positionals(const TypedCommand& line, size_t index, Services& services, Collector& found) {
@@ -236,7 +237,7 @@ void add_positionals(const TypedCommand& line, size_t index, Services& services,
   if (!line.command->children.empty()) return add_children(*line.command, found);
   const std::string name = argument_word(*line.command, index);
   if (name == "INDEX") return add_key_paths(line, line.words.back(), "", services, found);
-  if (!name.empty()) found.add_files();
+  if (!name.empty() && name != "NUMBER") found.add_files();
 }
 
 std::string answer(std::string first_line, const std::vector<Candidate>& words, size_t kept, bool with_summary) {

@@ -81,6 +81,7 @@ Result<int> change_groups(CommandContext& context, const ChangeGroups& change) {
   const Output output{.kind = context.args.flag("in-place") ? Output::Kind::kInPlace : Output::Kind::kStdout,
                       .path = input.path};
 
+  TRY(require_local_keys(context));
   std::vector<std::string> warnings;
   const auto make = [&](const InputText& text) -> Result<std::optional<SecureBytes>> {
     OpenedFile file = TRY(read_encrypted(text.text(), *file_format));
@@ -169,7 +170,7 @@ const CommandSpec add_command = {
 
 const CommandSpec delete_command = {
     .name = "groups delete",
-    .arguments = "INDEX_FROM_0",
+    .arguments = "NUMBER",
     .summary = "remove a key group from a file",
     .manual =
         "The groups that are left get fresh shares of the data key, which itself stays the same: sops rotate changes "

@@ -97,6 +97,10 @@ namespace {
 std::vector<FlagSpec> flags() {
   std::vector<FlagSpec> all = output_flags();
   all = merge_flags(std::move(all), key_edit_flags());
+  all.push_back({.name = "encryption-context",
+                 .kind = FlagKind::kString,
+                 .value_name = "NAME:VALUE,…",
+                 .summary = "encryption context of the keys of --add-kms and --rm-kms (has no effect yet)"});
   all = merge_flags(std::move(all), type_flags());
   return merge_flags(std::move(all), decrypt_flags());
 }
@@ -129,6 +133,7 @@ Result<int> run(CommandContext& context) {
     context.ui.warning(
         sops::format("{}: with --ignore-mac the values are signed as they are found, intact or not", input.shown));
   }
+  TRY(or_exit(require_local_keys(context), ExitStatus::kNoDataKey));
   std::vector<std::string> warnings;
   const auto make = [&](const InputText& text) -> Result<std::optional<SecureBytes>> {
     warnings.clear();

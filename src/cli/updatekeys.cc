@@ -101,20 +101,38 @@ Result<Input> named_file(CommandContext& context, const std::string& word) {
 }
 
 void print_notes(CommandContext& context, const Input& input, const WantedKeys& wanted, const KeysUpdate& update) {
-  print_warnings(context, input, update.file.warnings);
   const auto groups = static_cast<int64_t>(wanted.groups.size());
   const int64_t threshold = update.threshold == 0 ? groups : update.threshold;
   if (groups > 1 && wanted.threshold != 0 && wanted.threshold != threshold) {
-    context.ui.warning(format(
-        "{}: the file keeps the threshold {}, although the rule has shamir_threshold {}; sops groups can change it",
-        input.shown, threshold, wanted.threshold));
+    context.ui.warning(
+        format("{}: the file keeps the threshold {}, although the rule has shamir_threshold {}; sops groups changes it",
+               input.shown, threshold, wanted.threshold));
   }
   if (update.difference.removes_any()) {
     context.ui.note(
-        format("{}: the data key is unchanged, so who was removed can still decrypt with an older version of the file; "
+        format("{}: the data key is unchanged, so who was removed can still decrypt an older version of the file; "
                "sops rotate -i changes it",
                input.shown));
   }
+}
+
+// What the person was shown and agreed to, over several tries.
+struct Agreement {
+  std::optional<KeyDifference> difference;
+  bool is_declined = false;
+};
+
+// Shows the difference and asks, unless that was done. Returns whether to go on.
+Result<bool> agree(CommandContext& context, const KeyDifference& difference, Agreement& agreement) {
+  if (agreement.difference == difference) return true;
+  TRY(context.ui.data(difference_text(difference)));
+  if (!context.args.flag("yes")) {
+    const bool is_okay = TRY(confirm(context, "Is this okay?"));
+    agreement.is_declined = !is_okay;
+    if (!is_okay) return false;
+  }
+  agreement.difference = difference;
+  return true;
 }
 
 Result<void> update_file(CommandContext& context, const std::string& word) {
@@ -128,22 +146,17 @@ Result<void> update_file(CommandContext& context, const std::string& word) {
   if (const auto indent = context.args.number("indent"))
     style.indent = static_cast<int>(std::clamp<int64_t>(*indent, -100, 100));
 
-  std::optional<KeyDifference> agreed;
-  bool declined = false;
+  Agreement agreement;
+  std::optional<KeysUpdate> done;  // its document is of the last text that was read
   const auto make = [&](const InputText& text) -> Result<std::optional<SecureBytes>> {
+    done.reset();
     KeysUpdate update = TRY(plan_updatekeys(text, wanted));
     if (update.difference.empty()) return std::optional<SecureBytes>();
-    if (!agreed || *agreed != update.difference) {
-      TRY(context.ui.data(difference_text(update.difference)));
-      if (!context.args.flag("yes")) {
-        const bool is_okay = TRY(confirm(context, "Is this okay?"));
-        declined = !is_okay;
-        if (declined) return std::optional<SecureBytes>();
-      }
-      agreed = update.difference;
-    }
+    const bool go_on = TRY(agree(context, update.difference, agreement));
+    if (!go_on) return std::optional<SecureBytes>();
+    TRY(or_exit(require_local_keys(context), ExitStatus::kNoDataKey));
     SecureBytes bytes = TRY(apply_updatekeys(text, update, wanted, style, context.services));
-    print_notes(context, input, wanted, update);
+    done = std::move(update);
     return std::optional(std::move(bytes));
   };
   auto written = rewrite(context, input, *file_format, {.kind = Output::Kind::kInPlace, .path = input.path}, make);
@@ -152,10 +165,14 @@ Result<void> update_file(CommandContext& context, const std::string& word) {
     if (written.error().exit_status == ExitStatus::kCannotWriteOutput) written.error().exit_status.reset();
     return fail(std::move(written.error()));
   }
-  context.ui.note(format("{}: {}", input.shown,
-                         *written   ? "synced with new keys"
-                         : declined ? "left unchanged"
-                                    : "already up to date"));
+  if (*written) {
+    print_warnings(context, input, done->file.warnings);
+    print_notes(context, input, wanted, *done);
+  }
+  const std::string_view outcome = *written                ? "synced with new keys"
+                                   : agreement.is_declined ? "left unchanged"
+                                                           : "already up to date";
+  context.ui.note(format("{}: {}", input.shown, outcome));
   return {};
 }
 

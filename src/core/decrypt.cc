@@ -253,7 +253,11 @@ Result<bool> opens_a_value(const OpenedFile& file, const DataKey& key) {
 Result<OpenedFile> read_encrypted(std::string_view text, const FormatType& format) {
   OpenedFile file;
   file.format = &format;
-  file.document = TRY(format.scan(text, ScanMode::kEncrypted));
+  auto document = format.scan(text, ScanMode::kEncrypted);
+  // A file that is no encrypted one is a generic failure, also where it is empty (cli.md 3.8).
+  if (!document && document.error().exit_status == ExitStatus::kNoDocument)
+    document.error().exit_status = ExitStatus::kGeneric;
+  file.document = TRY(std::move(document));
   file.warnings = file.document.warnings;
   const Value tree = TRY(format.read_metadata(file.document));
   file.metadata = TRY(in_context(parse_metadata(tree), "metadata"));

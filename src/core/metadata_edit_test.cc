@@ -40,6 +40,13 @@ std::string edited(std::string_view text, const FormatType& format, const std::f
   EXPECT_EQ(again->metadata.shamir_threshold, after.shamir_threshold);
   EXPECT_EQ(again->metadata.mac_only_encrypted, after.mac_only_encrypted);
   EXPECT_EQ(again->metadata.selection, after.selection);
+  for (size_t i = 1; i < again->document.branches.size(); ++i) {
+    const NodeId block = again->document.branches[i].metadata;
+    if (block == kNoNode) continue;
+    const auto tree = to_value(again->document, block);
+    const auto copy = parse_metadata(*tree);
+    EXPECT_TRUE(copy && copy->groups == meant->groups && copy->mac == after.mac && copy->layout.empty()) << i;
+  }
   return std::string(result->expose_text());
 }
 
@@ -162,6 +169,47 @@ TEST(MetadataEdit, GroupsComeAndGo) {
 TEST(MetadataEdit, AnotherOrderIsANewList) {
   const std::string turned = edited_json(kOdd, [](Metadata& m) { std::swap(m.groups[0][0], m.groups[0][2]); });
   EXPECT_NE(turned.find(R"("future":{"x":[1, 2]})"), std::string::npos);
+}
+
+// What an author did by hand to a block of YAML, in two documents.
+constexpr std::string_view kHandmade = R"(a: ENC[]
+sops:   # do not touch
+  age:
+  # the first
+  - recipient: 'r1'   # Ann
+    enc: |
+      one
+  # the second
+  - {recipient: r2, enc: two}
+  pgp: []
+  lastmodified: '2020-01-01T00:00:00Z'
+  mac: m1
+  note: [x,   y]
+  version: 3.7.0
+---
+sops: {age: [{recipient: r1, enc: "one\n"}, {recipient: r2, enc: two}], mac: m1, lastmodified: "2020-01-01T00:00:00Z", version: 3.7.0}
+b: ENC[]
+)";
+
+TEST(MetadataEdit, ABlockThatWasMadeByHandKeepsItsLooks) {
+  const FormatType& yaml = *find_format("yaml");
+  const auto with = [&](const std::function<void(Metadata&)>& change) { return edited(kHandmade, yaml, change); };
+  EXPECT_EQ(with([](Metadata&) {}), kHandmade);
+  const std::string other_mac =
+      replaced(replaced(std::string(kHandmade), "mac: m1\n", "mac: m2\n"), "mac: m1,", "mac: m2,");
+  EXPECT_EQ(with([](Metadata& m) { m.mac = "m2"; }), other_mac);
+  EXPECT_EQ(with([](Metadata& m) { m.groups[0][0].fields["enc"] = "uno\n"; }),
+            replaced(replaced(std::string(kHandmade), "      one\n", "      uno\n"), "\"one\\n\"", "\"uno\\n\""));
+  const std::string added = with([](Metadata& m) { m.groups[0].push_back(age("r3", "three")); });
+  for (std::string_view kept :
+       {"sops:   # do not touch\n", "  # the first\n  - recipient: 'r1'   # Ann\n    enc: |\n",
+        "  # the second\n  - {recipient: r2, enc: two}\n", "  note: [x,   y]\n", "  pgp: []\n"}) {
+    EXPECT_NE(added.find(kept), std::string::npos) << kept << added;
+  }
+  EXPECT_EQ(edited(added, yaml, [](Metadata& m) { m.groups[0].pop_back(); }), kHandmade);
+  const std::string removed = with([](Metadata& m) { m.groups[0].erase(m.groups[0].begin()); });
+  EXPECT_EQ(removed.find("r1"), std::string::npos) << removed;
+  EXPECT_NE(removed.find("  note: [x,   y]\n"), std::string::npos) << removed;
 }
 
 // Every file that SOPS wrote: what is there stays, whatever is added and taken away again.
