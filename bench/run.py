@@ -16,6 +16,7 @@ import pathlib
 import platform
 import random
 import re
+import shutil
 import statistics
 import string
 import subprocess
@@ -169,6 +170,33 @@ def cases():
     ]
 
 
+@dataclass
+class ManyCase:
+    """A line of the table: one call over many small files, beside the reference called once for each of them."""
+
+    name: str
+    what: str
+    arguments: list            # of ours, behind which "." stands
+    reference_arguments: list  # behind which the file stands
+    place: str                 # "memory" or "disk"
+    faster: float = 0
+    files: int = 1000
+    within_ms_of: tuple = ()
+    megabytes: int = 0
+    status: int = 0
+
+
+def many_cases():
+    """The same on a file system in memory, where the promise holds, and on the disk of the temporary folder."""
+    all_cases = []
+    for place, faster in (("memory", 20), ("disk", 0)):
+        all_cases += [
+            ManyCase(f"many-decrypt-{place}", f"`decrypt -r -i`, 1,000 files, {place}", ["decrypt", "-r", "-i"], ["decrypt", "-i"], place, faster),
+            ManyCase(f"many-updatekeys-{place}", f"`updatekeys -r -y`, 1,000 files, {place}", ["updatekeys", "-r", "-y"], ["updatekeys", "-y"], place, faster),
+        ]
+    return all_cases
+
+
 # --- running -------------------------------------------------------------------------------------------------------------------
 
 
@@ -186,6 +214,7 @@ class Bench:
         self.folder = folder
         self.options = options
         self.makers = documents(folder)
+        self.garbage = []  # folders elsewhere
         home = folder / "home"
         home.mkdir()
         self.environment = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(home),
@@ -226,6 +255,50 @@ class Bench:
                 if turn * runs // rounds != (turn + 1) * runs // rounds and timing.status != "timeout":
                     timing.add(*run_once(self.options.measure, [program, *arguments], self.environment, self.options.timeout))
         return programs[0][2], programs[1][2] if len(programs) > 1 else Timing()
+
+
+    def many_files(self, case):
+        """A fresh folder with the encrypted files and a configuration that names a second key for them."""
+        home = pathlib.Path("/dev/shm") if case.place == "memory" else self.folder
+        master = home / f"sops-bench-many-{os.getpid()}"
+        if not master.exists():
+            master.mkdir()
+            self.garbage.append(master)
+            rule = "creation_rules:\n  - path_regex: .\n    age: {}\n"
+            (master / ".sops.yaml").write_text(rule.format(RECIPIENT))
+            for number in range(case.files):
+                (master / f"f{number:04}.yaml").write_text(
+                    f"database:\n  user: app{number}\n  password: secret-{number}\n  port: 5432\n# of the service\napi_key: abcdefgh\n")
+            subprocess.run([self.options.sops, "encrypt", "-r", "-i", "."], cwd=master, env=self.environment, check=True, capture_output=True)
+            second = re.search(r"age1\w+", (KEYS / "age2.txt").read_text())[0]
+            (master / ".sops.yaml").write_text(rule.format(f"{RECIPIENT},{second}"))
+        place = home / f"sops-bench-run-{os.getpid()}"
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(master, place)
+        os.sync()
+        return place
+
+    def measure_many(self, case):
+        """As measure(). The time of the reference is the sum over all files."""
+        ours, reference = Timing(), Timing()
+        for _ in range(3):
+            place = self.many_files(case)
+            # measure.cc runs where it is started.
+            done = subprocess.run([self.options.measure, str(self.options.timeout), self.options.sops, *case.arguments, "."], env=self.environment,
+                                  capture_output=True, text=True, check=True, cwd=place)
+            seconds, kilobytes, status = done.stdout.split()
+            ours.add(float(seconds), int(kilobytes), int(status))
+        if self.options.reference:
+            place = self.many_files(case)
+            total = [0.0, 0, 0]
+            for path in sorted(place.glob("f*.yaml")):
+                done = subprocess.run([self.options.measure, str(self.options.timeout), self.options.reference, *case.reference_arguments, path.name],
+                                      env=self.environment, capture_output=True, text=True, check=True, cwd=place)
+                seconds, kilobytes, status = done.stdout.split()
+                total = [total[0] + float(seconds), max(total[1], int(kilobytes)), max(total[2], int(status))]
+            reference.add(*total)
+        shutil.rmtree(place)
+        return ours, reference
 
 
 def verdict(case, ours, reference, measured):
@@ -293,12 +366,13 @@ def main():
     measured, missed = {}, []
     with tempfile.TemporaryDirectory(prefix="sops-bench-") as folder:
         bench = Bench(pathlib.Path(folder), options)
-        for case in cases():
+        for case in cases() + many_cases():
             if options.only and not any(case.name.startswith(name) for name in options.only):
                 continue
-            if case.program == "linked" and not options.linked:
+            is_many = isinstance(case, ManyCase)
+            if not is_many and case.program == "linked" and not options.linked:
                 continue
-            ours, reference = bench.measure(case)
+            ours, reference = bench.measure_many(case) if is_many else bench.measure(case)
             measured[case.name] = ours
             ratio = f"{min(reference.seconds) / min(ours.seconds):.1f}" if reference.seconds else "–"
             if reference.status == "timeout":
@@ -308,6 +382,8 @@ def main():
                 missed.append(case.name)
             memory = [f"{t.peak_kilobytes / 1000:.1f} MB" if t.seconds else "–" for t in (ours, reference)]
             print(f"| {case.what} | {ours.text()} | {reference.text()} | {ratio} | {memory[0]} | {memory[1]} | {text} |", flush=True)
+        for place in bench.garbage:
+            shutil.rmtree(place, ignore_errors=True)
     for step in ("", "-decrypt"):
         times = [measured[f"linear-{size}{step}"] for size in (1, 10, 100) if f"linear-{size}{step}" in measured]
         if len(times) == 3:

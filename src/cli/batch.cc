@@ -49,7 +49,10 @@ Failure conflict(std::string_view message, std::string_view hint) {
 class Progress {
  public:
   Progress(CommandContext& context, std::string_view what, size_t total)
-      : ui_(context.ui), what_(what), total_(total), shows_(context.services.terminal.stderr_is_terminal()) {}
+      : ui_(context.ui),
+        what_(what),
+        total_(total),
+        shows_(context.services.terminal.stderr_is_terminal() && !context.args.flag("json")) {}
   ~Progress() {
     if (length_ > 0) ui_.progress("", length_);
   }
@@ -372,7 +375,7 @@ class Batch {
                              .output_dir = output_dir_,
                              .commit_error = commit_error_ ? &*commit_error_ : nullptr};
     if (context_.args.flag("json")) {
-      TRY(context_.ui.data(report_json(report)));
+      TRY(context_.ui.data(report_json(report, context_.ui)));
     } else {
       TRY(context_.ui.data(report_lines(report, context_.args.flag("verbose"))));
     }

@@ -36,7 +36,7 @@ std::string_view result_name(const BatchItem& item, bool is_dry) {
   return "";
 }
 
-std::string file_json(const BatchReport& report, const BatchItem& item) {
+std::string file_json(const BatchReport& report, const BatchItem& item, Ui& ui) {
   std::string json =
       format(R"({{"path":{},"result":"{}")", json_string(item.file.name), result_name(item, report.is_dry));
   if (!item.remark.empty()) json += format(R"(,"reason":{})", json_string(item.remark));
@@ -51,24 +51,25 @@ std::string file_json(const BatchReport& report, const BatchItem& item) {
     warnings += (warnings.empty() ? "" : ",") + json_string(message.text);
   }
   if (!warnings.empty()) json += format(R"(,"warnings":[{}])", warnings);
-  if (item.error) json += format(R"(,"error":{})", error_json(*item.error));
+  ui.knows_file(item.file.input.shown, item.file.name);
+  if (item.error) json += format(R"(,"error":{})", ui.error_json(*item.error));
   return json + "}";
 }
 
 }  // namespace
 
-std::string report_json(const BatchReport& report) {
+std::string report_json(const BatchReport& report, Ui& ui) {
   const bool failed = count(report, State::kFailed) > 0 || report.commit_error != nullptr;
   std::string json =
       format(R"({{"version":1,"command":"{}","dry_run":{},"ok":{})", report.command.verb, report.is_dry, !failed);
   json += R"(,"files":[)";
   bool is_first = true;
   for (const BatchItem& item : report.items) {
-    json += (is_first ? "\n" : ",\n") + file_json(report, item);
+    json += (is_first ? "\n" : ",\n") + file_json(report, item, ui);
     is_first = false;
   }
   json += "\n]";
-  if (report.commit_error != nullptr) json += format(R"(,"error":{})", error_json(*report.commit_error));
+  if (report.commit_error != nullptr) json += format(R"(,"error":{})", ui.error_json(*report.commit_error));
   json += format(
       R"(,"summary":{{"files":{},"changed":{},"would_change":{},"unchanged":{},"skipped":{},"failed":{},"not_done":{},"declined":{}}}}})",
       report.items.size(), count(report, State::kChanged), report.is_dry ? count(report, State::kReady) : 0,

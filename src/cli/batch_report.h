@@ -54,8 +54,8 @@ struct BatchReport {
   const Error* commit_error = nullptr;  // the results could not be put in place
 };
 
-/// The report, one object and a line feed.
-std::string report_json(const BatchReport& report);
+/// The report, one object and a line feed. `ui` spells the errors.
+std::string report_json(const BatchReport& report, Ui& ui);
 
 /// What belongs on standard output without --json: the plan of a dry run, the answers of filestatus, and with
 /// `is_verbose` a line for each file.

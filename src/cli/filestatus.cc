@@ -29,12 +29,17 @@ Result<bool> is_encrypted(std::string_view text, const FormatType& format) {
 }
 
 // editing.md 3
-Result<FileResult> examine_one(CommandContext& context, const BatchFile& file) {
-  FileResult result;
+Result<bool> examine_one(CommandContext& context, const BatchFile& file) {
   const std::optional<EncryptedInput> input = TRY(read_encrypted_input(context, file));
-  result.encrypted = false;
-  if (!input) return result;
-  result.encrypted = TRY(in_context(is_encrypted(input->text.text(), *input->format), "{}", file.input.shown));
+  if (!input) return false;
+  return in_context(is_encrypted(input->text.text(), *input->format), "{}", file.input.shown);
+}
+
+Result<FileResult> result_of_one(CommandContext& context, const BatchFile& file) {
+  Result<bool> answer = examine_one(context, file);
+  if (!answer) answer.error().exit_status = ExitStatus::kGeneric;  // whatever it is (cli.md 6.7)
+  FileResult result;
+  result.encrypted = TRY(std::move(answer));
   return result;
 }
 
@@ -51,7 +56,7 @@ Result<int> run(CommandContext& context) {
     return run_batch(context, {.verb = "filestatus",
                                .unchanged = "looked at",
                                .destination = BatchCommand::Destination::kNone,
-                               .make = examine_one});
+                               .make = result_of_one});
   }
   if (context.args.positionals.empty()) {
     return fail(ErrorCode::kUsage, "no file is named").hint("sops filestatus FILE").exit(ExitStatus::kNoFile);

@@ -137,8 +137,6 @@ std::string Ui::error_json(const Error& error) const {
   return format(R"({{"version":1,"level":"error","exit_status":{},{}}})", status, error_fields(error));
 }
 
-std::string error_json(const Error& error) { return Ui().error_json(error); }
-
 Result<void> Ui::data(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t written = write(STDOUT_FILENO, bytes.data(), bytes.size());

@@ -73,7 +73,4 @@ class Ui {
 /// `text` as a JSON string with its quotes; what is not UTF-8 becomes U+FFFD.
 std::string json_string(std::string_view text);
 
-/// Ui::error_json() without knowing any file.
-std::string error_json(const Error& error);
-
 }  // namespace sops
