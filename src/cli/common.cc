@@ -123,6 +123,11 @@ std::vector<FlagSpec> common_flags() {
       {.name = "enable-local-keyservice",
        .summary = "wrap and unwrap with the keys of this machine; =false turns that off",
        .environment = "SOPS_ENABLE_LOCAL_KEYSERVICE"},
+      {.name = "keyservice",
+       .kind = FlagKind::kList,
+       .value_name = "URI",
+       .summary = "another key service (not supported yet, and ignored)",
+       .environment = "SOPS_KEYSERVICE"},
   };
 }
 
@@ -232,6 +237,9 @@ Result<void> write_output(CommandContext& context, const Output& output, const S
 
 Result<void> require_local_keys(CommandContext& context) {
   constexpr std::string_view kFlag = "enable-local-keyservice";
+  if (const std::string uri = context.args.text("keyservice"); !uri.empty()) {
+    context.ui.warning(format("the key service {} is not asked: that is not supported yet", escape_for_message(uri)));
+  }
   if (!context.args.is_set(kFlag) || context.args.flag(kFlag)) return {};
   return fail(ErrorCode::kUnavailable, "no key service: --enable-local-keyservice is off, and there is no other")
       .hint("leave out --enable-local-keyservice=false and $SOPS_ENABLE_LOCAL_KEYSERVICE");

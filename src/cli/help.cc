@@ -19,6 +19,14 @@ std::string spellings(const FlagSpec& flag) {
   return text;
 }
 
+// `flags` but those whose names are among `others`.
+std::vector<FlagSpec> without(std::vector<FlagSpec> flags, const std::vector<FlagSpec>& others) {
+  std::erase_if(flags, [&](const FlagSpec& flag) {
+    return std::ranges::any_of(others, [&](const FlagSpec& other) { return other.name == flag.name; });
+  });
+  return flags;
+}
+
 std::string flag_lines(const std::vector<FlagSpec>& flags) {
   constexpr size_t kWidest = 36;
   std::string text;
@@ -265,7 +273,7 @@ std::string command_help(const CommandSpec& command) {
   std::string text = format("sops {}: {}\n\nUsage:\n  sops {} [FLAGS] {}\n\n", command.name, command.summary,
                             command.name, command.arguments);
   text += std::string(command.manual) + "\n\nFlags:\n" + flag_lines(command.flags());
-  text += "\nFlags for every command:\n" + flag_lines(common_flags());
+  text += "\nFlags for every command:\n" + flag_lines(without(common_flags(), command.flags()));
   return text + "\nExit statuses, environment variables and files: sops --help\n";
 }
 
