@@ -55,7 +55,7 @@ std::vector<FlagSpec> root_flags() {
       {.name = "decrypt", .short_name = "d", .summary = "deprecated: use sops decrypt"},
       {.name = "rotate", .short_name = "r", .summary = "deprecated: use sops rotate"},
       {.name = "set", .kind = FlagKind::kString, .value_name = "PATH VALUE", .summary = "not supported yet"},
-      {.name = "show-master-keys", .short_name = "s", .summary = "not supported yet"},
+      {.name = "show-master-keys", .short_name = "s", .summary = "edit the sops block too"},
       {.name = "indent", .kind = FlagKind::kInt, .value_name = "N", .summary = "indentation of new text"},
   };
   flags = merge_flags(std::move(flags), common_flags());

@@ -13,6 +13,7 @@
 #include "cli/help.h"
 #include "cli/later.h"
 #include "cli/rotate.h"
+#include "cli/session_drafts.h"
 #include "sys/real.h"
 
 namespace sops {
@@ -39,6 +40,7 @@ Result<int> run_command(const CommandSpec& command, std::span<const std::string>
       ui.warning(format("--{} has no effect on {}", flag.name, command.name));
     }
   }
+  rescue_abandoned_sessions(services, ui);
   CommandContext context{.services = services, .args = args, .ui = ui};
   return command.run(context);
 }
@@ -58,11 +60,25 @@ Result<void> check_file_is_there(const ParsedArgs& args, Services& services) {
       .exit(has_key_edits(args) ? ExitStatus::kCannotChangeKeysOfMissingFile : ExitStatus::kNoFile);
 }
 
-// The deprecated form: sops -d FILE (cli.md 1.6).
-Result<int> run_legacy(std::span<const std::string> words, const ParsedArgs& args, Services& services, Ui& ui) {
-  for (std::string_view later : {"set", "show-master-keys"}) {
-    if (args.is_set(later)) return fail(ErrorCode::kUnsupported, "--{} is not supported yet", later);
+// editing.md 3.6: `sops encyrpt` shall not begin a file of that name.
+Result<void> check_for_misspelt_command(const std::string& word, Services& services) {
+  if (word.find_first_of("./") != std::string::npos) return {};
+  std::vector<std::string_view> names;
+  for (const CommandSpec* command : all_commands()) {
+    if (command->name != word) names.push_back(command->name);
   }
+  const auto near = nearest(word, names);
+  if (!near) return {};
+  const auto file = services.files.info(absolute_path(word, services.environment.working_directory()));
+  if (file && *file) return {};
+  return fail(ErrorCode::kUsage, "there is no command '{}'", escape_for_message(word))
+      .hint(format("did you mean sops {}? A file of that name is written ./{}", *near, escape_for_message(word)))
+      .exit(ExitStatus::kNoFile);
+}
+
+// The forms without a command: sops FILE, sops -s FILE, sops -d FILE (cli.md 1.6).
+Result<int> run_legacy(std::span<const std::string> words, const ParsedArgs& args, Services& services, Ui& ui) {
+  if (args.is_set("set")) return fail(ErrorCode::kUnsupported, "--set is not supported yet");
   if (args.positionals.empty()) return no_file();
   const bool encrypt = args.flag("encrypt");
   const bool decrypt = args.flag("decrypt");
@@ -74,19 +90,8 @@ Result<int> run_legacy(std::span<const std::string> words, const ParsedArgs& arg
   if (rotate || has_key_edits(args)) TRY(check_file_is_there(args, services));
   if (rotate) return run_command(*find_command("rotate"), words, words.size(), services, ui);
   if (!encrypt && !decrypt) {
-    const std::string& word = args.positionals[0];
-    std::vector<std::string_view> names;
-    for (const CommandSpec* command : all_commands()) {
-      if (command->name != word) names.push_back(command->name);
-    }
-    const auto near = nearest(word, names);
-    if (near && word.find_first_of("./") == std::string::npos) {  // editing.md 3.6
-      return fail(ErrorCode::kUsage, "there is no command '{}'", escape_for_message(word))
-          .hint(format("did you mean sops {}? A file of that name is written ./{}", *near, escape_for_message(word)))
-          .exit(ExitStatus::kNoFile);
-    }
-    return fail(ErrorCode::kUnsupported, "editing files is not supported yet")
-        .hint("use sops decrypt and sops encrypt");
+    TRY(check_for_misspelt_command(args.positionals[0], services));
+    return run_command(*find_command("edit"), words, words.size(), services, ui);
   }
   return run_command(*find_command(encrypt ? "encrypt" : "decrypt"), words, words.size(), services, ui);
 }

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -17,15 +18,38 @@ constexpr std::string_view kRed = "31";
 constexpr std::string_view kYellow = "33";
 constexpr std::string_view kCyan = "36";
 
-void say(const std::string& line) {
-  const std::string text = line + "\n";
-  // One write for each line, so that lines of several processes do not mix. Nobody can be told when stderr fails.
-  size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t written = write(STDERR_FILENO, text.data() + done, text.size() - done);
+// Nobody can be told when stderr fails.
+void write_to_stderr(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
     if (written < 0 && errno != EINTR) return;
-    if (written > 0) done += static_cast<size_t>(written);
+    if (written > 0) text.remove_prefix(static_cast<size_t>(written));
   }
+}
+
+// One write for each line, so that lines of several processes do not mix.
+void say(const std::string& line) { write_to_stderr(line + "\n"); }
+
+// True for what a terminal would not show as a character: control characters, line separators, changes of direction.
+bool is_unshowable(char32_t rune) {
+  return rune < 0x20 || (rune >= 0x7f && rune < 0xa0) || rune == 0x2028 || rune == 0x2029 ||
+         (rune >= 0x200e && rune <= 0x200f) || (rune >= 0x202a && rune <= 0x202e) || (rune >= 0x2066 && rune <= 0x2069);
+}
+
+// Appends `line` with `?` for what cannot be shown and a space for a TAB: one character each.
+void append_shown(std::string_view line, SecureBuffer& out) {
+  while (!line.empty()) {
+    const size_t length = utf8_sequence_length(line);
+    const bool shown = length > 0 && !is_unshowable(decode_rune(line).rune);
+    out.append(shown ? line.substr(0, length) : line[0] == '\t' ? " " : "?");
+    line.remove_prefix(length > 0 ? length : 1);
+  }
+}
+
+// The line numbered `number` from 1.
+std::string_view line_of(std::string_view text, size_t number) {
+  for (; number > 1 && !text.empty(); --number) text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
+  return text.substr(0, text.find('\n'));
 }
 
 // "secrets.yaml: value db:password: line 3, column 7: message": from the outside in, as compilers write it.
@@ -135,6 +159,31 @@ std::string Ui::error_fields(const Error& error) const {
 std::string Ui::error_json(const Error& error) const {
   const int status = static_cast<int>(error.exit_status.value_or(ExitStatus::kGeneric));
   return format(R"({{"version":1,"level":"error","exit_status":{},{}}})", status, error_fields(error));
+}
+
+void Ui::excerpt(std::string_view text, TextPosition where) {
+  constexpr size_t kLongest = 400;  // bytes; a caret far to the right helps nobody
+  if (is_json_ || isatty(STDERR_FILENO) != 1) return;
+  const std::string_view line = line_of(text, where.line);
+  if (line.size() > kLongest || where.column == 0) return;
+  SecureBuffer shown;
+  shown.append("  ");
+  append_shown(line, shown);
+  shown.append("\n  ");
+  shown.append(where.column - 1, ' ');
+  shown.append("^\n");
+  write_to_stderr(shown.view());
+}
+
+void Ui::lines(std::string_view text) {
+  SecureBuffer shown;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    append_shown(text.substr(0, end), shown);
+    shown.append("\n");
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  write_to_stderr(shown.view());
 }
 
 Result<void> Ui::data(std::string_view bytes) {

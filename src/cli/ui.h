@@ -46,6 +46,11 @@ class Ui {
   void warning(std::string_view text);
   void note(std::string_view text);
 
+  /// The line of `text` at `where`, with a caret below the place. It may be secret, so it goes to terminals only.
+  void excerpt(std::string_view text, TextPosition where);
+  /// Lines of a text that may be secret, to stderr; what could disturb a terminal is replaced.
+  void lines(std::string_view text);
+
   /// Prints what another Ui has kept.
   void say_again(const Message& message);
 

@@ -155,6 +155,8 @@ class OwnedFiles final : public Files {
     return fail(ErrorCode::kDenied, "read-only");
   }
   // What the search for a configuration never does.
+  Result<void> remove(const std::string&) override { return fail(ErrorCode::kIo, "unused"); }
+  Result<void> make_folder(const std::string&) override { return fail(ErrorCode::kIo, "unused"); }
   Result<SecureBytes> read_beginning(const std::string&, size_t) override { return fail(ErrorCode::kIo, "unused"); }
   Result<std::vector<DirectoryEntry>> list(const std::string&) override { return fail(ErrorCode::kIo, "unused"); }
   std::optional<std::string> target_of_temporary_file(const std::string&) override { return std::nullopt; }

@@ -290,7 +290,12 @@ Result<OpenedFile> open_file(std::string_view text, const FormatType& format, co
     if (options.ignore_mac || file.metadata.mac.empty()) return {};
     return check_key(file, key, arena);
   };
-  file.key = TRY(recover_data_key(file.metadata, options.order, check, services));
+  if (options.known_key != nullptr && !file.metadata.mac.empty() &&
+      decrypt_entry(*options.known_key, file.metadata.mac, normalized_lastmodified(file.metadata), arena)) {
+    file.key = options.known_key->clone();
+  } else {
+    file.key = TRY(recover_data_key(file.metadata, options.order, check, services));
+  }
 
   // The values, then the MAC over them.
   const Selector selector = TRY(selector_of(file));

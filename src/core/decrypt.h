@@ -20,6 +20,7 @@ namespace sops {
 struct OpenOptions {
   DecryptionOrder order = {"age", "pgp"};
   bool ignore_mac = false;
+  const DataKey* known_key = nullptr;  // taken if it opens the MAC; else, and without it, the master keys are asked
 };
 
 /// The plaintext of one leaf.

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <functional>
 #include <map>
 
 #include "base/parallel.h"
@@ -613,9 +614,12 @@ Metadata new_metadata(const EncryptOptions& options, const SelectionSettings& se
   return metadata;
 }
 
+// Gives the data key of a new file and adds its wrapped copies to the metadata.
+using KeyMaker = std::function<Result<DataKey>(Metadata&)>;
+
 // A format whose encrypted form is another text around one value: the file as a whole (format.md 6C).
 Result<EncryptResult> encrypt_wrapped(std::string_view text, const FormatType& format, const EncryptOptions& options,
-                                      std::span<const MasterKeyList> groups, Services& services) {
+                                      const KeyMaker& make_key, Services& services) {
   // The file may be an encrypted one under a name that does not say so; SOPS encrypts it once more.
   if (const auto document = format.scan(text, ScanMode::kEncrypted); document) {
     if (const auto tree = format.read_metadata(*document); tree && parse_metadata(*tree)) {
@@ -624,11 +628,8 @@ Result<EncryptResult> encrypt_wrapped(std::string_view text, const FormatType& f
           .exit(ExitStatus::kAlreadyEncrypted);
     }
   }
-  const DataKey key = DataKey::generate(services.random);
   Metadata metadata = new_metadata({}, {}, services);
-  WrappedKey wrapped = TRY(wrap_data_key(key, groups, options.shamir_threshold, services));
-  metadata.groups = std::move(wrapped.groups);
-  metadata.shamir_threshold = wrapped.shamir_threshold;
+  const DataKey key = TRY(make_key(metadata));
 
   // The MAC and the ciphertext do not need each other, and of a large file each takes as long.
   ValueCipher cipher = TRY(ValueCipher::create(key));
@@ -656,11 +657,9 @@ Result<EncryptResult> encrypt_wrapped(std::string_view text, const FormatType& f
   return result;
 }
 
-}  // namespace
-
-Result<EncryptResult> encrypt_text(std::string_view text, const FormatType& format, const EncryptOptions& options,
-                                   std::span<const MasterKeyList> groups, Services& services) {
-  if (format.wraps) return encrypt_wrapped(text, format, options, groups, services);
+Result<EncryptResult> encrypt_with(std::string_view text, const FormatType& format, const EncryptOptions& options,
+                                   const KeyMaker& make_key, Services& services) {
+  if (format.wraps) return encrypt_wrapped(text, format, options, make_key, services);
 
   const SelectionSettings selection =
       options.selection.count() == 0 ? SelectionSettings::standard() : options.selection;
@@ -668,11 +667,8 @@ Result<EncryptResult> encrypt_text(std::string_view text, const FormatType& form
 
   Plan plan = TRY(make_plan(text, format, selector, options));
 
-  const DataKey key = DataKey::generate(services.random);
   Metadata metadata = new_metadata(options, selection, services);
-  WrappedKey wrapped = TRY(wrap_data_key(key, groups, options.shamir_threshold, services));
-  metadata.groups = std::move(wrapped.groups);
-  metadata.shamir_threshold = wrapped.shamir_threshold;
+  const DataKey key = TRY(make_key(metadata));
   metadata.mac =
       TRY(encrypt_entry(key, compute_mac(plan, options.mac_only_encrypted), metadata.lastmodified, services));
 
@@ -695,6 +691,30 @@ Result<EncryptResult> encrypt_text(std::string_view text, const FormatType& form
   encrypted.document.nodes = {};
   result.text = TRY(block.apply(encrypted.text.expose_text()));
   return result;
+}
+
+}  // namespace
+
+Result<EncryptResult> encrypt_text(std::string_view text, const FormatType& format, const EncryptOptions& options,
+                                   std::span<const MasterKeyList> groups, Services& services) {
+  const KeyMaker make_key = [&](Metadata& metadata) -> Result<DataKey> {
+    DataKey key = DataKey::generate(services.random);
+    WrappedKey wrapped = TRY(wrap_data_key(key, groups, options.shamir_threshold, services));
+    metadata.groups = std::move(wrapped.groups);
+    metadata.shamir_threshold = wrapped.shamir_threshold;
+    return key;
+  };
+  return encrypt_with(text, format, options, make_key, services);
+}
+
+Result<EncryptResult> encrypt_text(std::string_view text, const FormatType& format, const EncryptOptions& options,
+                                   const DataKey& key, const Metadata& keys, Services& services) {
+  const KeyMaker make_key = [&](Metadata& metadata) -> Result<DataKey> {
+    metadata.groups = keys.groups;
+    metadata.shamir_threshold = keys.shamir_threshold;
+    return key.clone();
+  };
+  return encrypt_with(text, format, options, make_key, services);
 }
 
 }  // namespace sops

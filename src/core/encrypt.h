@@ -42,4 +42,9 @@ inline constexpr std::string_view kFileVersion = "3.13.3";
 Result<EncryptResult> encrypt_text(std::string_view text, const FormatType& format, const EncryptOptions& options,
                                    std::span<const MasterKeyList> groups, Services& services);
 
+/// The same with a data key that was made and wrapped before: `keys` has its groups and threshold. (A new file in an
+/// editor: editing.md 2.3.)
+Result<EncryptResult> encrypt_text(std::string_view text, const FormatType& format, const EncryptOptions& options,
+                                   const DataKey& key, const Metadata& keys, Services& services);
+
 }  // namespace sops

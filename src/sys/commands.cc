@@ -11,11 +11,15 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <unordered_map>
 
@@ -28,6 +32,10 @@ namespace sops {
 namespace {
 
 using posix::error_text;
+
+// How long an editor has when it was asked to end (editing.md 2.6).
+constexpr std::chrono::seconds kEditorGrace{2};
+constexpr std::chrono::milliseconds kMomentToEnd{500};
 
 // glibc's wrappers would change all threads, by signals; in the child of vfork() that must not happen.
 #ifdef SYS_setgroups32
@@ -60,6 +68,7 @@ struct StartPlan {
   const UserAccount* user = nullptr;
   bool null_streams = false;
   rlimit core_limit{};
+  int kept_descriptor = -1;  // one more that the program inherits
 };
 
 // Why a program did not start.
@@ -76,6 +85,7 @@ StartFailure become(const StartPlan& plan) {
     for (int stream = 0; stream < 3; ++stream) dup2(null, stream);
   }
   setrlimit(RLIMIT_CORE, &plan.core_limit);
+  if (plan.kept_descriptor >= 0) fcntl(plan.kept_descriptor, F_SETFD, 0);
   if (plan.user != nullptr) {
     // editing.md 4.3: groups, gid, uid.
     const UserAccount& user = *plan.user;
@@ -109,6 +119,13 @@ StartFailure become(const StartPlan& plan) {
   return pid;
 }
 
+std::vector<char*> as_c_array(std::vector<std::string>& words) {
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
 // The environment as execve() wants it. Keeps copies of the secrets until it dies.
 class EnvironmentBlock {
  public:
@@ -138,9 +155,9 @@ class EnvironmentBlock {
   std::unordered_map<std::string_view, size_t> places_;
 };
 
-Failure start_failure(const StartFailure& why, const CommandOptions& options, const std::string& program) {
+Failure start_failure(const StartFailure& why, const UserAccount* user, const std::string& program) {
   if (why.was_user) {
-    return fail(ErrorCode::kDenied, "cannot become the user {}: {}", escape_for_message(options.user->name),
+    return fail(ErrorCode::kDenied, "cannot become the user {}: {}", escape_for_message(user->name),
                 error_text(why.error))
         .hint("only root can run commands as somebody else");
   }
@@ -152,6 +169,23 @@ Failure start_failure(const StartFailure& why, const CommandOptions& options, co
   if (why.error == ENOENT) return fail(ErrorCode::kNotFound, "cannot run {}: its interpreter is missing", shown);
   return fail(posix::error_code(why.error), "cannot run {}: {}", shown, error_text(why.error));
 }
+
+// Puts the terminal back as it was before an editor that could not do so itself.
+class TerminalState {
+ public:
+  TerminalState() : known_(tcgetattr(STDIN_FILENO, &before_) == 0) {}
+
+  void restore() const {
+    if (!known_) return;
+    const posix::SignalsBlocked blocked;  // SIGTTOU would stop us in the background
+    while (tcsetattr(STDIN_FILENO, TCSADRAIN, &before_) != 0 && errno == EINTR) {
+    }
+  }
+
+ private:
+  termios before_{};
+  bool known_;
+};
 
 int status_of(int wait_status) {
   return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
@@ -197,11 +231,9 @@ class RealCommands final : public Commands {
 
   Result<int> run(const CommandOptions& options) override {
     if (options.arguments.empty()) return fail(ErrorCode::kUsage, "no program was named");
-    const std::string program = TRY(find_program(options.arguments[0]));
+    const std::string program = TRY(sops::find_program(options.arguments[0]));
     std::vector<std::string> arguments = options.arguments;
-    std::vector<char*> argument_pointers;
-    for (std::string& argument : arguments) argument_pointers.push_back(argument.data());
-    argument_pointers.push_back(nullptr);
+    const std::vector<char*> argument_pointers = as_c_array(arguments);
     EnvironmentBlock environment;
     for (char** variable = environ; options.inherit_environment && *variable != nullptr; ++variable) {
       environment.add_borrowed(*variable);
@@ -217,17 +249,55 @@ class RealCommands final : public Commands {
     make_children_waitable();
     hold_signals();
     if (const int signal = pending_end()) return 128 + signal;
-    if (options.mode == CommandMode::kReplace) return start_failure(become(plan), options, program);
+    if (options.mode == CommandMode::kReplace) return start_failure(become(plan), options.user, program);
 
     volatile StartFailure failure;
     const pid_t pid = start_child(plan, failure);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // becoming the user has changed it, for the memory is shared
     if (failure.error != 0) {
       if (pid > 0) waitpid(pid, nullptr, 0);
-      return start_failure({.was_user = failure.was_user, .error = failure.error}, options, program);
+      return start_failure({.was_user = failure.was_user, .error = failure.error}, options.user, program);
     }
     if (options.mode == CommandMode::kBackground) return 0;
     return wait(pid, program);
+  }
+
+  Result<FoundProgram> find_program(const std::string& name) override {
+    const std::string path = TRY(sops::find_program(name));
+    char resolved[PATH_MAX];
+    return FoundProgram{.path = path, .real_path = realpath(path.c_str(), resolved) != nullptr ? resolved : path};
+  }
+
+  Result<std::unique_ptr<SessionFolder>> make_session(const SessionFolderOptions& options) override {
+    return make_session_folder(options);
+  }
+
+  std::vector<std::unique_ptr<SessionFolder>> abandoned_sessions() override { return abandoned_session_folders(); }
+
+  Result<EditorEnd> run_editor(const std::vector<std::string>& words, const SessionFolder& folder) override {
+    SOPS_CHECK(holds_ && !words.empty(), "the contract of run_editor()");
+    const std::string program = TRY(sops::find_program(words[0]));
+    std::vector<std::string> arguments = words;
+    const std::vector<char*> argument_pointers = as_c_array(arguments);
+    rlimit no_core = original_core_limit();  // it would hold the plaintext
+    no_core.rlim_cur = 0;
+    const StartPlan plan{.program = program.c_str(),
+                         .arguments = argument_pointers.data(),
+                         .environment = environ,
+                         .core_limit = no_core,
+                         .kept_descriptor = session_lock(folder)};
+    make_children_waitable();
+    if (const int signal = pending_end()) return EditorEnd{.status = 128 + signal, .signal = signal};
+    const TerminalState terminal;
+    volatile StartFailure failure;
+    const pid_t pid = start_child(plan, failure);
+    if (failure.error != 0) {
+      if (pid > 0) waitpid(pid, nullptr, 0);
+      return start_failure({.error = failure.error}, nullptr, program);
+    }
+    const EditorEnd end = TRY(wait_for_editor(pid, program));
+    if (end.status >= 128) terminal.restore();
+    return end;
   }
 
  private:
@@ -255,6 +325,61 @@ class RealCommands final : public Commands {
       const int signal = sigwaitinfo(&awaited, &info);
       if (signal > 0 && signal != SIGCHLD) pass_on(pid, signal, info);
     }
+  }
+
+  // editing.md 2.6. Whoever ends us has perhaps told the editor, too (a shell that hangs up, systemd), and a second
+  // SIGTERM can make vim drop its swap file. So the signal is sent on only when the editor has not ended after a
+  // moment.
+  Result<EditorEnd> wait_for_editor(pid_t pid, const std::string& program) {
+    using Steady = std::chrono::steady_clock;
+    constexpr Steady::time_point kNever = Steady::time_point::max();
+    const Steady::time_point begin = Steady::now();
+    Steady::time_point pass_on_at = kNever;
+    Steady::time_point kill_at = kNever;
+    sigset_t awaited = passed_on_;
+    sigaddset(&awaited, SIGCHLD);
+    EditorEnd end;
+    for (int wait_status = 0;;) {
+      const pid_t ended = waitpid(pid, &wait_status, WNOHANG);
+      if (ended < 0 && errno != EINTR)
+        return fail(ErrorCode::kIo, "{} ended without a status", escape_for_message(program, 4096));
+      if (ended == pid) {
+        end.status = status_of(wait_status);
+        break;
+      }
+      const Steady::time_point now = Steady::now();
+      if (now >= kill_at) {
+        kill(pid, SIGKILL);
+        kill_at = pass_on_at = kNever;
+      } else if (now >= pass_on_at) {
+        kill(pid, end.signal);
+        pass_on_at = kNever;
+      }
+      const Steady::time_point next = std::min({pass_on_at, kill_at, now + std::chrono::hours(1)});
+      const auto patience = std::chrono::duration_cast<std::chrono::nanoseconds>(next - now).count();
+      const timespec timeout{.tv_sec = static_cast<time_t>(patience / 1'000'000'000),
+                             .tv_nsec = static_cast<long>(patience % 1'000'000'000)};
+      siginfo_t info{};
+      const int signal = sigtimedwait(&awaited, &info, &timeout);
+      if (signal <= 0 || signal == SIGCHLD || signal == SIGINT || signal == SIGQUIT) continue;
+      if (signal != SIGTERM && signal != SIGHUP) {
+        pass_on(pid, signal, info);
+      } else if (end.signal == 0 && info.si_pid != pid) {
+        end.signal = signal;
+        pass_on_at = Steady::now() + kMomentToEnd;
+        kill_at = Steady::now() + kEditorGrace;
+      }
+    }
+    // Typed at the editor, not at us.
+    sigset_t keys;
+    sigemptyset(&keys);
+    sigaddset(&keys, SIGINT);
+    sigaddset(&keys, SIGQUIT);
+    const timespec at_once{};
+    while (sigtimedwait(&keys, nullptr, &at_once) > 0) {
+    }
+    end.duration = std::chrono::duration_cast<std::chrono::milliseconds>(Steady::now() - begin);
+    return end;
   }
 
   // What the terminal sends (SI_KERNEL) reaches the child anyway, and what the child sends is nothing new to it.

@@ -89,6 +89,22 @@ class RealFiles final : public Files {
     return replace_file(path, content, options);
   }
 
+  Result<void> remove(const std::string& path) override {
+    if (unlink(path.c_str()) == 0 || errno == ENOENT) return {};
+    return fail(error_code(errno), "cannot remove {}: {}", shown(path), error_text(errno));
+  }
+
+  Result<void> make_folder(const std::string& path) override {
+    for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+      mkdir(path.substr(0, slash).c_str(), 0700);  // whether that worked shows in the end
+    }
+    if (mkdir(path.c_str(), 0700) == 0) return {};
+    const int error = errno;
+    struct stat status;
+    if (error == EEXIST && stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return {};
+    return fail(error_code(error), "cannot make the folder {}: {}", shown(path), error_text(error));
+  }
+
   Result<SecureBytes> read_beginning(const std::string& path, size_t size) override {
     // O_NONBLOCK: should it be a pipe after all, do not wait for its writer.
     const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));

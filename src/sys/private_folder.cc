@@ -319,7 +319,7 @@ std::string variable(const char* name) {
 
 }  // namespace
 
-Result<std::unique_ptr<PrivateFolder>> make_private_folder(const PrivateFolderOptions& options) {
+std::vector<std::string> private_folder_parents(const PrivateFolderOptions& options) {
   std::vector<std::string> parents;
   const std::string runtime = variable("XDG_RUNTIME_DIR");
   struct stat status;
@@ -327,19 +327,26 @@ Result<std::unique_ptr<PrivateFolder>> make_private_folder(const PrivateFolderOp
   if (options.owner == nullptr && stat(runtime.c_str(), &status) == 0 && status.st_uid == geteuid())
     parents.push_back(runtime);
   parents.push_back("/dev/shm");
-  parents.push_back(variable("TMPDIR"));
-  for (const std::string& parent : parents) {
-    if (!parent.starts_with('/') || !is_in_memory(parent)) continue;
-    if (auto folder = make_in(parent, options.owner)) return folder;
-  }
-  if (options.allow_disk) {
-    const std::string parent = parents.back().starts_with('/') ? parents.back() : "/tmp";
-    if (auto folder = make_in(parent, options.owner)) return folder;
-    return io_failure("make a folder in", parent, errno);
-  }
+  const std::string temporary = variable("TMPDIR");
+  parents.push_back(temporary);
+  std::erase_if(parents, [](const std::string& parent) { return !parent.starts_with('/') || !is_in_memory(parent); });
+  if (options.allow_disk) parents.push_back(temporary.starts_with('/') ? temporary : "/tmp");
+  return parents;
+}
+
+Failure no_private_folder() {
   return fail(ErrorCode::kUnsupported,
               "none of $XDG_RUNTIME_DIR, /dev/shm and $TMPDIR is a folder in memory that can be written to")
       .hint("--allow-disk permits a folder on a disk, which may keep what was once written to it");
+}
+
+Result<std::unique_ptr<PrivateFolder>> make_private_folder(const PrivateFolderOptions& options) {
+  const std::vector<std::string> parents = private_folder_parents(options);
+  for (const std::string& parent : parents) {
+    if (auto folder = make_in(parent, options.owner)) return folder;
+  }
+  if (options.allow_disk) return io_failure("make a folder in", parents.back(), errno);
+  return no_private_folder();
 }
 
 }  // namespace sops

@@ -20,6 +20,20 @@ std::unique_ptr<Commands> make_real_commands();
 /// What Commands::make_folder promises.
 Result<std::unique_ptr<PrivateFolder>> make_private_folder(const PrivateFolderOptions& options);
 
+/// The folders that may hold a private folder, the best first: those in memory, and with allow_disk one on a disk. Some
+/// may not exist or not be writable.
+std::vector<std::string> private_folder_parents(const PrivateFolderOptions& options);
+
+/// Why there is no private folder.
+Failure no_private_folder();
+
+/// What Commands::make_session and abandoned_sessions promise.
+Result<std::unique_ptr<SessionFolder>> make_session_folder(const SessionFolderOptions& options);
+std::vector<std::unique_ptr<SessionFolder>> abandoned_session_folders();
+
+/// The descriptor whose lock says that a session is alive. REQUIRES: one of the functions above made `folder`.
+int session_lock(const SessionFolder& folder);
+
 /// Where the program `name` is: as it stands if it has a slash, else in PATH, but never in a relative entry of it.
 /// Errors: kNotFound.
 Result<std::string> find_program(const std::string& name);

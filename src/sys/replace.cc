@@ -153,6 +153,7 @@ Result<ReplaceMethod> try_to_replace(const std::string& path, std::span<const ui
   const int flags = target.is_magic_link ? 0 : AT_SYMLINK_NOFOLLOW;
   const bool exists = fstatat(target.directory.get(), target.name.c_str(), &seen, flags) == 0;
   if (!exists && errno != ENOENT) return write_failure(path, errno);
+  if (exists && options.must_be_new) return write_failure(path, kIsThere);
   if (exists && S_ISDIR(seen.st_mode)) return write_failure(path, EISDIR);
   if (exists && S_ISLNK(seen.st_mode)) {
     look_again = true;

@@ -64,6 +64,10 @@ Failure write_failure(const std::string& path, int error, std::optional<std::str
         .hint("run the command again")
         .exit(ExitStatus::kCannotWriteOutput);
   }
+  if (error == kIsThere) {
+    return fail(ErrorCode::kUnavailable, "there is a file {} meanwhile; nothing was written", shown)
+        .exit(ExitStatus::kCannotWriteOutput);
+  }
   if (error == kSurprise || error == EEXIST) {
     return fail(ErrorCode::kIo, "cannot write {}: other programs keep changing it", shown)
         .hint("stop them, and remove the files .*.sops-tmp-* beside it if nothing else uses them")

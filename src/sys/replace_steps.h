@@ -22,6 +22,7 @@ namespace sops::replacing {
 inline constexpr int kNeedsName = -1;  // an unnamed file is not possible here
 inline constexpr int kSurprise = -2;   // what is at the path is no longer what was looked at
 inline constexpr int kChanged = -3;    // the file does not hold what the caller expects
+inline constexpr int kIsThere = -4;    // a file that must be new
 
 /// How often to look again when others change the directory under our hands.
 inline constexpr int kMaxSurprises = 50;

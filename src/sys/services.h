@@ -128,13 +128,22 @@ class Files {
   /// Puts `content` in place of the file so that at every instant it is whole old or whole new; makes it if it is
   /// missing (mode 0666 less umask, or 0600 if `is_private`). Follows links; keeps mode, owner, ACL and extended
   /// attributes. Steps and fallbacks: docs/decisions/0002. `expected`, if given, is what the file must still hold, else
-  /// nothing is written. Errors: kIo, kDenied with exit status 3; kUnavailable if the file has changed.
+  /// nothing is written; with `must_be_new` there must be no file. Errors: kIo, kDenied with exit status 3; kUnavailable
+  /// if the file has changed, or is there.
   struct ReplaceOptions {
     bool is_private = false;
     std::optional<std::span<const uint8_t>> expected;
+    bool must_be_new = false;
   };
   virtual Result<ReplaceMethod> replace(const std::string& path, std::span<const uint8_t> content,
                                         const ReplaceOptions& options) = 0;
+
+  /// Removes a file; that it is not there is no error. Errors: kIo, kDenied.
+  virtual Result<void> remove(const std::string& path) = 0;
+
+  /// Makes a folder of mode 0700, and those above it that are missing; one that is there stays as it is. Errors: kIo,
+  /// kDenied.
+  virtual Result<void> make_folder(const std::string& path) = 0;
 
   /// The first `size` bytes of a regular file, fewer if it is shorter. Errors: kNotFound, kDenied, kIo.
   virtual Result<SecureBytes> read_beginning(const std::string& path, size_t size) = 0;
@@ -185,6 +194,7 @@ class Terminal {
   /// Asks on /dev/tty without echo. Errors: kUnavailable without a terminal. One question at a time.
   virtual Result<SecureBytes> ask_secret(const std::string& prompt) = 0;
   /// Asks on standard error and reads a line from standard input, terminal or not (editing.md 5.1). nullopt at its end.
+  /// Errors: kUnavailable if a signal that is held back (Commands::hold_signals) asks us to end.
   virtual Result<std::optional<std::string>> ask(const std::string& question) = 0;
 };
 

@@ -6,6 +6,7 @@
 // what it would have done. After a stop (Ctrl-Z) it asks again.
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -146,10 +147,25 @@ class RealTerminal final : public Terminal {
 
   Result<std::optional<std::string>> ask(const std::string& question) override {
     const std::lock_guard one_question_at_a_time(asking_);
+    // Signals that are held back never interrupt a read, so they are awaited beside it. Others act as always.
+    sigset_t ends;
+    sigemptyset(&ends);
+    for (int signal : {SIGINT, SIGQUIT, SIGTERM, SIGHUP}) sigaddset(&ends, signal);
+    const Descriptor signals(signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!signals) return fail(ErrorCode::kIo, "cannot wait for signals: {}", posix::error_text(errno));
     posix::write_all(STDERR_FILENO, as_bytes(question));
     std::string line;
     while (line.size() < kLongestLine) {
-      char byte = 0;  // one at a time: what follows the line is for the next question
+      std::array<pollfd, 2> polled{pollfd{.fd = signals.get(), .events = POLLIN, .revents = 0},
+                                   pollfd{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0}};
+      if (poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) break;
+      signalfd_siginfo info;
+      if (polled[0].revents != 0 && read(signals.get(), &info, sizeof info) > 0) {
+        posix::write_all(STDERR_FILENO, as_bytes("\n"));
+        return fail(ErrorCode::kUnavailable, "interrupted");
+      }
+      if (polled[1].revents == 0) continue;
+      char byte = 0;  // one at a time: what follows the line is for an editor, or for the next question
       const ssize_t count = read(STDIN_FILENO, &byte, 1);
       if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
       if (count <= 0) {

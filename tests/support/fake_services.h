@@ -35,9 +35,9 @@ class MemoryFiles final : public Files {
  public:
   /// Makes or replaces a file.
   void put(std::string path, std::string_view content) { files_[std::move(path)] = {std::string(content), 0644, {}}; }
-  /// Lets every later read, info and replace of `path` fail with `code`.
+  /// Lets every later read, info, replace, remove and make_folder of `path` fail with `code`.
   void break_path(std::string path, ErrorCode code) { files_[std::move(path)].broken = code; }
-  void remove(const std::string& path) { files_.erase(path); }
+  void forget(const std::string& path) { files_.erase(path); }
   /// The content, nullopt if there is no such file.
   std::optional<std::string> content(const std::string& path) const {
     auto it = files_.find(path);
@@ -84,12 +84,26 @@ class MemoryFiles final : public Files {
     if (options.expected && (file == nullptr || file->content != as_text(*options.expected))) {
       return fail(ErrorCode::kUnavailable, "the file has changed: {}", path);
     }
+    if (options.must_be_new && file != nullptr) return fail(ErrorCode::kUnavailable, "there is a file {}", path);
     if (file == nullptr) {
       file = &files_[path];
       file->mode = options.is_private ? 0600 : 0644;
     }
     file->content = std::string(as_text(content));
     return ReplaceMethod::kRenamed;
+  }
+
+  Result<void> remove(const std::string& path) override {
+    note("remove " + path);
+    TRY(find(path));
+    files_.erase(path);
+    return {};
+  }
+
+  Result<void> make_folder(const std::string& path) override {
+    note("make " + path);
+    TRY(find(path));
+    return {};
   }
 
   Result<SecureBytes> read_beginning(const std::string& path, size_t size) override {
@@ -353,6 +367,12 @@ class FakeCommands final : public Commands {
   std::vector<UserAccount> users;
   std::map<std::string, std::string> files;  // in folders that are still there
   bool holds_signals = false;
+  std::map<std::string, std::string> programs;  // by name: the path without links
+  /// What an editor does in its session folder, given as the files there.
+  using SessionFiles = std::map<std::string, std::string>;
+  std::function<EditorEnd(const std::vector<std::string>& words, SessionFiles& files)> editor;
+  std::map<std::string, SessionFiles> sessions;  // by path; those of the program and abandoned ones
+  std::vector<std::string> abandoned;            // the paths of these
 
   Result<UserAccount> find_user(const std::string& name) override {
     for (const UserAccount& user : users) {
@@ -374,7 +394,56 @@ class FakeCommands final : public Commands {
     return status;
   }
 
+  Result<FoundProgram> find_program(const std::string& name) override {
+    auto it = programs.find(name);
+    if (it == programs.end()) return fail(ErrorCode::kNotFound, "there is no program '{}'", name);
+    return FoundProgram{.path = "/usr/bin/" + name, .real_path = it->second};
+  }
+  Result<std::unique_ptr<SessionFolder>> make_session(const SessionFolderOptions& options) override {
+    return std::make_unique<Session>(*this, "/session/" + options.name);
+  }
+  std::vector<std::unique_ptr<SessionFolder>> abandoned_sessions() override {
+    std::vector<std::unique_ptr<SessionFolder>> found;
+    for (const std::string& path : std::exchange(abandoned, {})) found.push_back(std::make_unique<Session>(*this, path));
+    return found;
+  }
+  Result<EditorEnd> run_editor(const std::vector<std::string>& words, const SessionFolder& folder) override {
+    return editor(words, sessions[folder.path()]);
+  }
+
  private:
+  class Session final : public SessionFolder {
+   public:
+    Session(FakeCommands& world, std::string path) : world_(world), path_(std::move(path)) {}
+    ~Session() override {
+      if (!keeps_) world_.sessions.erase(path_);
+    }
+    const std::string& path() const override { return path_; }
+    Result<void> write(const std::string& name, std::span<const uint8_t> content) override {
+      world_.sessions[path_][name] = as_text(content);
+      return {};
+    }
+    Result<void> make_folder(const std::string&) override { return {}; }
+    Result<SecureBytes> read(const std::string& name) override {
+      auto it = world_.sessions[path_].find(name);
+      if (it == world_.sessions[path_].end()) return fail(ErrorCode::kNotFound, "no such file: {}", name);
+      return SecureBytes::copy_of(it->second);
+    }
+    std::vector<std::string> list(const std::string& name) override {
+      std::vector<std::string> names;
+      for (const auto& [path, content] : world_.sessions[path_]) {
+        if (path.starts_with(name + "/")) names.push_back(path.substr(name.size() + 1));
+      }
+      return names;
+    }
+    void keep() override { keeps_ = true; }
+
+   private:
+    FakeCommands& world_;
+    std::string path_;
+    bool keeps_ = false;
+  };
+
   class Folder final : public PrivateFolder {
    public:
     Folder(FakeCommands& world, std::string path) : world_(world), path_(std::move(path)) {}

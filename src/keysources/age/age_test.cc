@@ -592,7 +592,7 @@ TEST(Identities, AProblemWithOnePlaceDoesNotHideAnother) {
   world.processes.add("fails", FakeProcesses::Answer{3, std::string(kOtherIdentity)});
   world.files.put("/home/me/.config/sops/age/keys.txt", kIdentity);
   EXPECT_TRUE(unwrap(kEnc, world).has_value());
-  world.files.remove("/home/me/.config/sops/age/keys.txt");
+  world.files.forget("/home/me/.config/sops/age/keys.txt");
   const auto secret = unwrap(kEnc, world);
   ASSERT_FALSE(secret.has_value());
   EXPECT_EQ(
