@@ -33,6 +33,6 @@ struct LaterFormat {
 inline constexpr std::array<LaterFormat, 2> kLaterFormats = {{{"dotenv", ".env"}, {"ini", ".ini"}}};
 
 /// Commands of SOPS that are still to come.
-inline constexpr std::array<std::string_view, 5> kLaterCommands = {"edit", "set", "unset", "publish", "keyservice"};
+inline constexpr std::array<std::string_view, 3> kLaterCommands = {"edit", "publish", "keyservice"};
 
 }  // namespace sops
