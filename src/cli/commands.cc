@@ -54,7 +54,7 @@ std::vector<FlagSpec> root_flags() {
       {.name = "encrypt", .short_name = "e", .summary = "deprecated: use sops encrypt"},
       {.name = "decrypt", .short_name = "d", .summary = "deprecated: use sops decrypt"},
       {.name = "rotate", .short_name = "r", .summary = "deprecated: use sops rotate"},
-      {.name = "set", .kind = FlagKind::kString, .value_name = "PATH VALUE", .summary = "not supported yet"},
+      {.name = "set", .kind = FlagKind::kString, .value_name = "PATH VALUE", .summary = "deprecated: use sops set"},
       {.name = "show-master-keys", .short_name = "s", .summary = "edit the sops block too"},
       {.name = "indent", .kind = FlagKind::kInt, .value_name = "N", .summary = "indentation of new text"},
   };

@@ -33,6 +33,6 @@ struct LaterFormat {
 inline constexpr std::array<LaterFormat, 2> kLaterFormats = {{{"dotenv", ".env"}, {"ini", ".ini"}}};
 
 /// Commands of SOPS that are still to come.
-inline constexpr std::array<std::string_view, 4> kLaterCommands = {"set", "unset", "publish", "keyservice"};
+inline constexpr std::array<std::string_view, 2> kLaterCommands = {"publish", "keyservice"};
 
 }  // namespace sops

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/path.h"
+#include "cli/change.h"
 #include "cli/common.h"
 #include "cli/complete.h"
 #include "cli/help.h"
@@ -78,7 +79,6 @@ Result<void> check_for_misspelt_command(const std::string& word, Services& servi
 
 // The forms without a command: sops FILE, sops -s FILE, sops -d FILE (cli.md 1.6).
 Result<int> run_legacy(std::span<const std::string> words, const ParsedArgs& args, Services& services, Ui& ui) {
-  if (args.is_set("set")) return fail(ErrorCode::kUnsupported, "--set is not supported yet");
   if (args.positionals.empty()) return no_file();
   const bool encrypt = args.flag("encrypt");
   const bool decrypt = args.flag("decrypt");
@@ -86,6 +86,15 @@ Result<int> run_legacy(std::span<const std::string> words, const ParsedArgs& arg
   if (static_cast<int>(encrypt) + static_cast<int>(decrypt) + static_cast<int>(rotate) > 1) {
     return fail(ErrorCode::kUsage, "-e, -d and -r exclude each other")
         .hint("use sops encrypt, sops decrypt or sops rotate");
+  }
+  if (const std::string set = args.text("set"); !set.empty()) {
+    if (encrypt || decrypt || rotate) {
+      return fail(ErrorCode::kUsage, "--set excludes -e, -d and -r")
+          .hint("use sops set, sops encrypt, sops decrypt or sops rotate");
+    }
+    if (!args.text("output").empty()) ui.warning("--output has no effect on --set, which changes the file itself");
+    CommandContext context{.services = services, .args = args, .ui = ui};
+    return run_deprecated_set(context, set);
   }
   if (rotate || has_key_edits(args)) TRY(check_file_is_there(args, services));
   if (rotate) return run_command(*find_command("rotate"), words, words.size(), services, ui);

@@ -4,9 +4,8 @@
 // literal: the author's white space goes on (editing.md 1.1).
 #include <gtest/gtest.h>
 
-#include <random>
-
 #include "formats/json/json.h"
+#include "tests/support/random_documents.h"
 #include "tree/edit.h"
 
 namespace sops {
@@ -156,75 +155,6 @@ TEST(JsonRemoveChild, TakesTheFirstOfEqualKeys) { EXPECT_EQ(Text(R"({"a": 1, "a"
 
 // --- random texts
 
-// Writes random JSON in random white space, from one seed.
-class Generator {
- public:
-  explicit Generator(unsigned seed) : random_(seed) {
-    break_ = pick(2) == 0 ? "\n" : "\r\n";
-    step_ = std::vector<std::string>{"", " ", "  ", "    ", "\t"}[pick(5)];
-  }
-
-  size_t pick(size_t count) { return random_() % count; }
-
-  std::string document() {
-    std::string text = space();
-    write_container(text, true, 0);
-    return text + space();
-  }
-
-  std::string scalar() {
-    static const std::vector<std::string> kScalars = {"null", "true", "0",     "-12",         "1.50",
-                                                      "1e3",  "\"\"", "\"x\"", "\"\\u00e9\"", "\"a, b: }\""};
-    return kScalars[pick(kScalars.size())];
-  }
-
-  // A value, and the scanned document that it borrows from.
-  Value value(Document& storage, std::string& text) {
-    text.clear();
-    if (pick(2) == 0) {
-      text = scalar();
-    } else {
-      write_container(text, pick(2) == 0, 2);
-    }
-    auto document = json::scan_value(text);
-    storage = std::move(*document);
-    return *to_value(storage, 0);
-  }
-
- private:
-  std::string space() { return std::vector<std::string>{"", "", " ", break_, break_ + step_}[pick(5)]; }
-
-  void write_container(std::string& out, bool is_object, size_t depth) {
-    const size_t count = depth > 3 ? 0 : pick(4);
-    const size_t style = pick(3);  // one line, own lines, anything
-    const auto gap = [&](size_t level) {
-      if (style == 2) return space();
-      if (style == 0) return std::string(pick(2), ' ');
-      std::string line = break_;
-      for (size_t i = 0; i < level; ++i) line += step_;
-      return line;
-    };
-    out += is_object ? '{' : '[';
-    for (size_t i = 0; i < count; ++i) {
-      if (i > 0) out += ',';
-      out += gap(depth + 1);
-      if (is_object) out += "\"" + std::string(1, static_cast<char>('a' + pick(4))) + "\":" + std::string(pick(2), ' ');
-      const size_t kind = pick(5);
-      if (kind < 3) {
-        out += scalar();
-      } else {
-        write_container(out, kind == 3, depth + 1);
-      }
-    }
-    if (count > 0 || style == 2) out += gap(depth);
-    out += is_object ? '}' : ']';
-  }
-
-  std::mt19937 random_;
-  std::string break_;
-  std::string step_;
-};
-
 // The nodes of a tree in pre-order, as pointers into it.
 std::vector<Value*> flatten(Value& root) {
   std::vector<Value*> all;
@@ -240,7 +170,7 @@ std::vector<Value*> flatten(Value& root) {
 
 TEST(JsonChange, ChangesWhatItShouldAndNothingElse) {
   for (unsigned seed = 0; seed < 20000; ++seed) {
-    Generator generator(seed);
+    RandomJson generator(seed);
     const std::string text = generator.document();
     const Text before(text);
     const Document& document = before.document();
@@ -249,9 +179,10 @@ TEST(JsonChange, ChangesWhatItShouldAndNothingElse) {
     const NodeId id = static_cast<NodeId>(generator.pick(document.nodes.size()));
     const Node& node = document.node(id);
     Value* const place = flatten(expected)[id];
-    std::string value_text;
-    Document storage;
-    Value value = generator.value(storage, value_text);
+    const std::string value_text = generator.value();
+    const auto storage = json::scan_value(value_text);
+    ASSERT_TRUE(storage.has_value()) << value_text;
+    Value value = *to_value(*storage, 0);
     SCOPED_TRACE(testing::Message() << "seed " << seed << ", node " << id << "\n" << text << "\n" << value_text);
 
     Result<EditList> edits = EditList();
