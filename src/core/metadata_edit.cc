@@ -394,7 +394,8 @@ class Round {
       EditList edits = TRY(format_.remove_child(document_, children.removed.front()));
       edits_.append(std::move(edits));
     }
-    has_new_shape_ = !children_.empty();
+    has_new_shape_ = has_new_shape_ || !children_.empty();
+    children_.clear();
     return {};
   }
 

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "core/decrypt.h"
@@ -156,11 +157,12 @@ TEST(MetadataEdit, GroupsComeAndGo) {
   });
   EXPECT_EQ(several.find("\"r3\""), std::string::npos);
   EXPECT_NE(several.find(R"("mac":"m\/1","pgp":[],"Unencrypted_Suffix":"_u","version":"3.7.0")"), std::string::npos);
-  EXPECT_NE(several.find(R"("key_groups":[{"age":[{"enc":"s1","recipient":"r1"}],"hc_vault":[]},)"), std::string::npos);
+  EXPECT_NE(several.find(R"("key_groups":[{"age":[{"enc":"s1", "recipient":"r1"}], "hc_vault":[]}, )"),
+            std::string::npos);
   // One group among several: the others stay, and so does the empty list.
   EXPECT_EQ(edited_json(several, [](Metadata& m) { m.groups[1].push_back(age("r3", "s3")); }),
-            replaced(several, R"({"enc":"s2","recipient":"r2"}])",
-                     R"({"enc":"s2","recipient":"r2"},{"enc":"s3","recipient":"r3"}])"));
+            replaced(several, R"({"enc":"s2", "recipient":"r2"}])",
+                     R"({"enc":"s2", "recipient":"r2"}, {"enc":"s3", "recipient":"r3"}])"));
   const std::string one = edited_json(several, [](Metadata& m) { m.groups = {{age("r1", "e1")}}; });
   EXPECT_EQ(one.find("key_groups"), std::string::npos);
   EXPECT_NE(one.find("\"shamir_threshold\":2"), std::string::npos);
@@ -226,7 +228,8 @@ TEST(MetadataEdit, GoldenFilesComeBack) {
     if (!file) continue;
     ++count;
     const auto same = [&](const std::string& found, std::string_view what) {
-      EXPECT_TRUE(found == text) << path << ": " << what;  // without the texts, which are long
+      const size_t at = static_cast<size_t>(std::ranges::mismatch(found, text).in1 - found.begin());
+      EXPECT_TRUE(found == text) << path << ": " << what << " at " << at << ": " << found.substr(at, 100);
     };
     const std::string mac = edited(text, format, [](Metadata& m) { m.mac = "ENC[…]"; });
     same(edited(mac, format, [&](Metadata& m) { m.mac = file->metadata.mac; }), "mac");
