@@ -259,6 +259,7 @@ class Batch {
   Result<void> take(size_t position, FileResult made, bool is_last) {
     BatchItem& item = items_[position];
     item.remark = std::move(made.remark);
+    if (!is_last) item.plan = std::move(made.plan);
     item.details = std::move(made.details);
     item.encrypted = made.encrypted;
     if (made.kind == FileResult::Kind::kSkipped) {
@@ -284,7 +285,7 @@ class Batch {
   }
 
   Result<void> ask() {
-    std::vector<std::pair<const BatchFile*, const FileResult*>> wanted;
+    BatchCommand::Surveyed wanted;
     std::vector<FileResult> results(items_.size());
     bool has_failed = false;
     for (size_t i = 0; i < items_.size(); ++i) {
@@ -292,15 +293,14 @@ class Batch {
       if (items_[i].state != BatchItem::State::kWaiting) continue;
       results[i].kind = FileResult::Kind::kChange;
       results[i].remark = items_[i].remark;
+      results[i].plan = items_[i].plan;
       results[i].details = items_[i].details;
       wanted.emplace_back(&items_[i].file, &results[i]);
     }
     if (wanted.empty() || (has_failed && !keeps_going_)) return drop_waiting(BatchItem::State::kNotDone);
-    if (is_dry_) return drop_waiting(BatchItem::State::kReady);
-    if (!command_.confirm) return {};
     const bool agreed = TRY(command_.confirm(context_, wanted));
     if (!agreed) return drop_waiting(BatchItem::State::kDeclined);
-    return {};
+    return is_dry_ ? drop_waiting(BatchItem::State::kReady) : Result<void>();
   }
 
   Result<void> drop_waiting(BatchItem::State state) {

@@ -32,6 +32,7 @@ struct FileResult {
   SecureBytes original;           // what was read
   std::string remark;             // why, for a person: "rule 2 at line 7 of .sops.yaml", "not encrypted"
   std::optional<bool> encrypted;  // of filestatus
+  std::string plan;               // of survey(): what would change, for confirm()
   std::string details;            // more members of the file's object in the report, as JSON: "\"added\":[…]"
 
   static FileResult skipped(std::string why) {
@@ -48,7 +49,8 @@ using FileFunction = std::function<Result<FileResult>(CommandContext& context, c
 
 /// A command, as far as many files are concerned.
 struct BatchCommand {
-  std::string_view verb;       // "encrypt"
+  std::string_view name;       // "encrypt"
+  std::string_view verb;       // what is done to a file: "encrypt"
   std::string_view done;       // "encrypted"
   std::string_view unchanged;  // of files that need no change: "already up to date"
   enum class Destination {
@@ -65,10 +67,10 @@ struct BatchCommand {
   /// A first look at each file before anything is made, for commands that ask; `bytes` stay empty. Only files for
   /// which it gives kChange go on.
   FileFunction survey;
-  /// Called once, with what survey() gave for the files that would change, in order. false: leave them unchanged.
-  std::function<Result<bool>(CommandContext& context,
-                             const std::vector<std::pair<const BatchFile*, const FileResult*>>&)>
-      confirm;
+  /// Called once, with what survey() gave for the files that would change, in order; also for --dry-run and --json,
+  /// which ask nothing and print nothing. false: leave them unchanged.
+  using Surveyed = std::vector<std::pair<const BatchFile*, const FileResult*>>;
+  std::function<Result<bool>(CommandContext& context, const Surveyed& files)> confirm;
 };
 
 /// --recursive, --output-dir, --dry-run, --keep-going, --all-or-nothing, --json; without --output-dir for commands that

@@ -61,7 +61,7 @@ std::string file_json(const BatchReport& report, const BatchItem& item, Ui& ui) 
 std::string report_json(const BatchReport& report, Ui& ui) {
   const bool failed = count(report, State::kFailed) > 0 || report.commit_error != nullptr;
   std::string json =
-      format(R"({{"version":1,"command":"{}","dry_run":{},"ok":{})", report.command.verb, report.is_dry, !failed);
+      format(R"({{"version":1,"command":"{}","dry_run":{},"ok":{})", report.command.name, report.is_dry, !failed);
   json += R"(,"files":[)";
   bool is_first = true;
   for (const BatchItem& item : report.items) {
@@ -131,6 +131,7 @@ Error report_error(const BatchReport& report, bool keeps_going) {
   }
   all.code = all.causes.front().code;
   all.exit_status = all.causes.front().exit_status;
+  if (report.command.keeps_going && keeps_going) all.exit_status = ExitStatus::kGeneric;  // cli.md 6.3
   const size_t failed = all.causes.size();
   if (report.command.destination == BatchCommand::Destination::kNone || report.is_dry) {
     all.message = format("{} of {} failed", failed, files(report.items.size()));

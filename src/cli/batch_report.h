@@ -30,6 +30,7 @@ struct BatchItem {
   std::string output;  // absolute path of the result, "" if none is written
   State state = State::kWaiting;
   std::string remark;
+  std::string plan;
   std::string details;
   std::optional<bool> encrypted;
   std::optional<Error> error;

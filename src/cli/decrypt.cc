@@ -83,7 +83,9 @@ Result<FileResult> decrypt_one(CommandContext& context, const BatchFile& file) {
 
 Result<int> run(CommandContext& context) {
   if (is_batch(context, BatchCommand::Destination::kChosen)) {
-    return run_batch(context, {.verb = "decrypt", .done = "decrypted", .makes_plaintext = true, .make = decrypt_one});
+    return run_batch(
+        context,
+        {.name = "decrypt", .verb = "decrypt", .done = "decrypted", .makes_plaintext = true, .make = decrypt_one});
   }
   const Input input = TRY(find_input(context));
   const Output output = TRY(find_output(context, input));

@@ -70,7 +70,7 @@ Result<FileResult> encrypt_one(CommandContext& context, const BatchFile& file) {
 
 Result<int> run(CommandContext& context) {
   if (is_batch(context, BatchCommand::Destination::kChosen))
-    return run_batch(context, {.verb = "encrypt", .done = "encrypted", .make = encrypt_one});
+    return run_batch(context, {.name = "encrypt", .verb = "encrypt", .done = "encrypted", .make = encrypt_one});
   const Input input = TRY(find_input(context));
   const Output output = TRY(find_output(context, input));
   if (input.is_stdin && input.effective.empty()) {

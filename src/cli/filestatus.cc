@@ -53,7 +53,8 @@ Result<bool> examine(CommandContext& context) {
 
 Result<int> run(CommandContext& context) {
   if (is_batch(context, BatchCommand::Destination::kNone)) {
-    return run_batch(context, {.verb = "filestatus",
+    return run_batch(context, {.name = "filestatus",
+                               .verb = "look at",
                                .unchanged = "looked at",
                                .destination = BatchCommand::Destination::kNone,
                                .make = result_of_one});

@@ -61,6 +61,19 @@ Result<void> check_file_is_there(const ParsedArgs& args, Services& services) {
       .exit(has_key_edits(args) ? ExitStatus::kCannotChangeKeysOfMissingFile : ExitStatus::kNoFile);
 }
 
+// The words without the -r of the deprecated form: of a command, -r is another flag.
+std::vector<std::string> without_rotate(std::span<const std::string> words) {
+  const std::vector<FlagSpec> flags = root_flags();
+  const std::vector<WordRole> roles = word_roles(words, flags);
+  std::vector<std::string> rest;
+  for (size_t i = 0; i < words.size(); ++i) {
+    const bool is_rotate =
+        roles[i].kind == WordRole::Kind::kFlag && roles[i].flag != nullptr && roles[i].flag->name == "rotate";
+    if (!is_rotate) rest.push_back(words[i]);
+  }
+  return rest;
+}
+
 // editing.md 3.6: `sops encyrpt` shall not begin a file of that name.
 Result<void> check_for_misspelt_command(const std::string& word, Services& services) {
   if (word.find_first_of("./") != std::string::npos) return {};
@@ -78,7 +91,8 @@ Result<void> check_for_misspelt_command(const std::string& word, Services& servi
 }
 
 // The forms without a command: sops FILE, sops -s FILE, sops -d FILE (cli.md 1.6).
-Result<int> run_legacy(std::span<const std::string> words, const ParsedArgs& args, Services& services, Ui& ui) {
+Result<int> run_legacy(std::span<const std::string> all_words, const ParsedArgs& args, Services& services, Ui& ui) {
+  const std::vector<std::string> words = without_rotate(all_words);
   if (args.positionals.empty()) return no_file();
   const bool encrypt = args.flag("encrypt");
   const bool decrypt = args.flag("decrypt");

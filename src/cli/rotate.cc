@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/path.h"
+#include "cli/batch.h"
 #include "cli/later.h"
 #include "cli/rewrite.h"
 #include "cli/settings.h"
@@ -101,11 +102,53 @@ std::vector<FlagSpec> flags() {
                  .kind = FlagKind::kString,
                  .value_name = "NAME:VALUE,…",
                  .summary = "encryption context of the keys of --add-kms and --rm-kms (has no effect yet)"});
+  all = merge_flags(std::move(all), batch_flags(BatchCommand::Destination::kChosen));
   all = merge_flags(std::move(all), type_flags());
   return merge_flags(std::move(all), decrypt_flags());
 }
 
+Failure conversion(const FormatType& format, const FormatType& output_format) {
+  return fail(ErrorCode::kUnsupported, "converting {} to {} is not supported yet", format.id, output_format.id)
+      .hint("leave out --output-type, or name the same format for both");
+}
+
+void warn_of_ignored_mac(CommandContext& context, const RotateRequest& request, const Input& input) {
+  if (!request.open.ignore_mac) return;  // editing.md 1.8
+  context.ui.warning(
+      sops::format("{}: with --ignore-mac the values are signed as they are found, intact or not", input.shown));
+}
+
+// editing.md 3
+Result<FileResult> rotate_one(CommandContext& context, const BatchFile& file, const RotateRequest& request) {
+  const Input& input = file.input;
+  std::optional<EncryptedInput> encrypted = TRY(read_encrypted_input(context, file));
+  if (!encrypted) return FileResult::skipped("not encrypted");
+  const FormatType* output_format = TRY(choose_format(context, "output-type", input.effective));
+  if (encrypted->format != output_format)
+    return in_context(Result<FileResult>(conversion(*encrypted->format, *output_format)), "{}", input.shown);
+  const EmitStyle style = TRY(emit_style(context, *output_format));
+  std::vector<std::string> warnings;
+  auto bytes = in_context(rotate_file(encrypted->text, request, style, warnings, context.services), "{}", input.shown);
+  if (!bytes && file.is_found && bytes.error().code == ErrorCode::kNotFound)
+    return FileResult::skipped("not encrypted");
+  FileResult result{.kind = FileResult::Kind::kChange};
+  result.bytes = TRY(std::move(bytes));
+  result.original = std::move(encrypted->text.bytes);
+  warn_of_ignored_mac(context, request, input);
+  print_warnings(context, input, warnings);
+  return result;
+}
+
+Result<int> run_many(CommandContext& context) {
+  const RotateRequest request = TRY(rotate_request(context));
+  TRY(or_exit(require_local_keys(context), ExitStatus::kNoDataKey));
+  const auto make = [&](CommandContext& own, const BatchFile& file) { return rotate_one(own, file, request); };
+  return run_batch(context,
+                   {.name = "rotate", .verb = "rotate", .done = "rotated", .starts_again = true, .make = make});
+}
+
 Result<int> run(CommandContext& context) {
+  if (is_batch(context, BatchCommand::Destination::kChosen)) return run_many(context);
   const std::vector<std::string>& words = context.args.positionals;
   if (words.empty()) {
     return fail(ErrorCode::kUsage, "no file is named").hint("sops rotate FILE").exit(ExitStatus::kNoFile);
@@ -123,16 +166,10 @@ Result<int> run(CommandContext& context) {
   const Output output = TRY(find_output(context, input));
   const FormatType* format = TRY(choose_format(context, "input-type", input.effective));
   const FormatType* output_format = TRY(choose_format(context, "output-type", input.effective));
-  if (format != output_format) {
-    return fail(ErrorCode::kUnsupported, "converting {} to {} is not supported yet", format->id, output_format->id)
-        .hint("leave out --output-type, or name the same format for both");
-  }
+  if (format != output_format) return conversion(*format, *output_format);
   const EmitStyle style = TRY(emit_style(context, *output_format));
   const RotateRequest request = TRY(rotate_request(context));
-  if (request.open.ignore_mac) {  // editing.md 1.8
-    context.ui.warning(
-        sops::format("{}: with --ignore-mac the values are signed as they are found, intact or not", input.shown));
-  }
+  warn_of_ignored_mac(context, request, input);
   TRY(or_exit(require_local_keys(context), ExitStatus::kNoDataKey));
   std::vector<std::string> warnings;
   const auto make = [&](const InputText& text) -> Result<std::optional<SecureBytes>> {
@@ -150,8 +187,8 @@ Result<int> run(CommandContext& context) {
 extern const CommandSpec command;  // declared by commands.cc too: constants are private to their file otherwise
 const CommandSpec command = {
     .name = "rotate",
-    .arguments = "FILE",
-    .summary = "encrypt a file anew with a fresh data key",
+    .arguments = "FILE…",
+    .summary = "encrypt files anew with fresh data keys",
     .manual =
         "Makes a new data key, encrypts it for every master key of the file and every value with it. So who could "
         "decrypt an older\n"
@@ -161,7 +198,12 @@ const CommandSpec command = {
         "\n"
         "--add-… and --rm-… change the master keys at the same time: added ones belong to the first key group, removed "
         "ones go from\n"
-        "all groups. The result goes to standard output; -i writes it back.",
+        "all groups. The result goes to standard output; -i writes it back.\n"
+        "\n"
+        "Several files, and with -r the encrypted ones in directories, need -i or --output-dir. Each gets a data key "
+        "of "
+        "its own; if one\n"
+        "fails, none changes, unless --keep-going is given.",
     .flags = flags,
     .run = run,
 };

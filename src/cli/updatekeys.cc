@@ -4,20 +4,21 @@
 #include "cli/updatekeys.h"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 
 #include "base/path.h"
+#include "cli/batch.h"
 #include "cli/rewrite.h"
 #include "cli/settings.h"
 #include "core/update.h"
 
 namespace sops {
 
-Result<WantedKeys> find_wanted_keys(const std::string& config_path, const std::string& path, const FormatType& format,
-                                    Services& services) {
+Result<WantedKeys> find_wanted_keys(CommandContext& context, const std::string& path, const FormatType& format) {
   WantedKeys wanted;
-  const std::optional<Config> config =
-      TRY(load_config({.explicit_path = config_path, .target = path}, services, wanted.warnings));
-  if (!config) {
+  const Config* config = TRY(configuration(context, path));
+  if (config == nullptr) {
     return fail(ErrorCode::kNotFound, "no .sops.yaml was found")
         .hint("updatekeys takes the keys of its creation rules");
   }
@@ -79,12 +80,13 @@ namespace sops::cli_updatekeys {
 namespace {
 
 std::vector<FlagSpec> flags() {
-  return {{.name = "yes", .short_name = "y", .summary = "do not ask before a file is changed"},
-          {.name = "input-type",
-           .kind = FlagKind::kString,
-           .value_name = "TYPE",
-           .summary = "format of the files: yaml, json or binary (default: by the file's name)",
-           .words = ValueWords::kFormats}};
+  std::vector<FlagSpec> all = {{.name = "yes", .short_name = "y", .summary = "do not ask before a file is changed"},
+                               {.name = "input-type",
+                                .kind = FlagKind::kString,
+                                .value_name = "TYPE",
+                                .summary = "format of the files: yaml, json or binary (default: by the file's name)",
+                                .words = ValueWords::kFormats}};
+  return merge_flags(std::move(all), batch_flags(BatchCommand::Destination::kInPlace));
 }
 
 Result<Input> named_file(CommandContext& context, const std::string& word) {
@@ -138,9 +140,7 @@ Result<bool> agree(CommandContext& context, const KeyDifference& difference, Agr
 Result<void> update_file(CommandContext& context, const std::string& word) {
   const Input input = TRY(named_file(context, word));
   const FormatType* file_format = TRY(choose_format(context, "input-type", input.effective));
-  const WantedKeys wanted = TRY(in_context(
-      find_wanted_keys(context.args.text("config"), input.path, *file_format, context.services), "{}", input.shown));
-  for (const std::string& warning : wanted.warnings) context.ui.warning(warning);
+  const WantedKeys wanted = TRY(in_context(find_wanted_keys(context, input.path, *file_format), "{}", input.shown));
   context.ui.note(format("{}: syncing keys with {}", input.shown, wanted.where));
   EmitStyle style{.indent = wanted.indent};
   if (const auto indent = context.args.number("indent"))
@@ -176,6 +176,113 @@ Result<void> update_file(CommandContext& context, const std::string& word) {
   return {};
 }
 
+// Many files in one call: all are looked at, one question is asked for all (editing.md 5.1), then all are done.
+class ManyUpdates {
+ public:
+  Result<int> run(CommandContext& context) {
+    BatchCommand command{.name = "updatekeys",
+                         .verb = "update",
+                         .done = "updated",
+                         .unchanged = "already up to date",
+                         .destination = BatchCommand::Destination::kInPlace,
+                         .keeps_going = true,
+                         .starts_again = true};
+    command.make = [this](CommandContext& own, const BatchFile& file) { return look(own, file, true); };
+    command.survey = [this](CommandContext& own, const BatchFile& file) { return look(own, file, false); };
+    command.confirm = ask;
+    return run_batch(context, command);
+  }
+
+ private:
+  // Compares the keys and, if `changes`, makes the new bytes.
+  Result<FileResult> look(CommandContext& context, const BatchFile& file, bool changes) {
+    const Input& input = file.input;
+    std::optional<EncryptedInput> encrypted = TRY(read_encrypted_input(context, file));
+    if (!encrypted) return FileResult::skipped("not encrypted");
+    const WantedKeys wanted =
+        TRY(in_context(find_wanted_keys(context, input.path, *encrypted->format), "{}", input.shown));
+    auto planned = in_context(plan_updatekeys(encrypted->text, wanted), "{}", input.shown);
+    if (!planned && file.is_found && planned.error().code == ErrorCode::kNotFound)
+      return FileResult::skipped("not encrypted");
+    KeysUpdate update = TRY(std::move(planned));
+
+    FileResult result;
+    result.remark = wanted.where;
+    if (update.difference.empty()) return result;
+    result.kind = FileResult::Kind::kChange;
+    result.details = difference_json(update.difference);
+    if (!changes) {
+      result.plan = difference_text(update.difference);
+      const std::lock_guard lock(mutex_);
+      seen_[input.path] = update.difference;
+      return result;
+    }
+    TRY(in_context(check_agreed(input, update.difference), "{}", input.shown));
+    TRY(or_exit(require_local_keys(context), ExitStatus::kNoDataKey));
+    EmitStyle style{.indent = wanted.indent};
+    if (const auto indent = context.args.number("indent"))
+      style.indent = static_cast<int>(std::clamp<int64_t>(*indent, -100, 100));
+    result.bytes =
+        TRY(in_context(apply_updatekeys(encrypted->text, update, wanted, style, context.services), "{}", input.shown));
+    result.original = std::move(encrypted->text.bytes);
+    print_warnings(context, input, update.file.warnings);
+    print_notes(context, input, wanted, update);
+    return result;
+  }
+
+  // Others may have changed the keys of the file since the question.
+  Result<void> check_agreed(const Input& input, const KeyDifference& difference) {
+    const std::lock_guard lock(mutex_);
+    const auto seen = seen_.find(input.path);
+    if (seen != seen_.end() && seen->second == difference) return {};
+    return fail(ErrorCode::kUnavailable, "its keys were changed by another program meanwhile")
+        .hint("run the command again");
+  }
+
+  static std::string difference_json(const KeyDifference& difference) {
+    std::string added;
+    std::string removed;
+    for (const KeyDifference::Group& group : difference.groups) {
+      for (const KeyName& key : group.added) added += (added.empty() ? "" : ",") + json_string(key.id);
+      for (const KeyName& key : group.removed) removed += (removed.empty() ? "" : ",") + json_string(key.id);
+    }
+    return format(R"("added":[{}],"removed":[{}])", added, removed);
+  }
+
+  // Files with the same rule and the same difference stand together.
+  static Result<bool> ask(CommandContext& context, const BatchCommand::Surveyed& files) {
+    std::vector<std::pair<std::string, std::string>> plans;  // the plan and the names, in the order of the first
+    std::map<std::string, size_t> index;
+    for (const auto& [file, result] : files) {
+      const std::string plan = format("{}:\n{}", result->remark, result->plan);
+      const auto [at, is_new] = index.emplace(plan, plans.size());
+      if (is_new) plans.emplace_back(plan, "");
+      plans[at->second].second += file->input.shown + "\n";
+    }
+    if (!context.args.flag("json")) {
+      std::string text;
+      for (const auto& [plan, names] : plans) text += names + plan;
+      TRY(context.ui.data(text));
+    }
+    if (context.args.flag("yes") || context.args.flag("dry-run")) return true;
+    return confirm(context, files.size() == 1 ? std::string("Is this okay?")
+                                              : format("Is this okay for all {} files?", files.size()));
+  }
+
+  std::mutex mutex_;
+  std::map<std::string, KeyDifference> seen_;  // by path
+};
+
+// Named files without --yes are asked for one by one, as in SOPS.
+bool is_many(const CommandContext& context) {
+  if (context.args.positionals.size() < 2 || context.args.flag("yes"))
+    return is_batch(context, BatchCommand::Destination::kInPlace);
+  for (std::string_view flag : {"recursive", "dry-run", "keep-going", "all-or-nothing", "json"}) {
+    if (context.args.flag(flag)) return true;
+  }
+  return false;
+}
+
 Result<int> run(CommandContext& context) {
   const std::vector<std::string>& words = context.args.positionals;
   if (words.empty()) {
@@ -184,13 +291,15 @@ Result<int> run(CommandContext& context) {
     if (config == nullptr) return fail(ErrorCode::kNotFound, "no .sops.yaml was found, and no file is named");
     return fail(ErrorCode::kUsage, "no file is named").hint("sops updatekeys FILE…").exit(ExitStatus::kNoFile);
   }
+  if (is_many(context)) return ManyUpdates().run(context);
   if (words.size() == 1) {
     TRY(update_file(context, words.front()));
     return 0;
   }
   size_t failures = 0;
   for (const std::string& word : words) {  // editing.md 3.2: goes on after an error
-    const auto updated = update_file(context, word);
+    CommandContext own{.services = context.services, .args = context.args, .ui = context.ui};
+    const auto updated = update_file(own, word);
     if (updated) continue;
     context.ui.error(updated.error());
     ++failures;
@@ -218,7 +327,10 @@ const CommandSpec command = {
         "\n"
         "The data key does not change: who was removed can still decrypt with an older version of the file. sops "
         "rotate\n"
-        "changes it. Several files: the others are updated although one fails.",
+        "changes it. Several files: the others are updated although one fails, unless --all-or-nothing is given. With "
+        "-r the "
+        "encrypted\n"
+        "files in directories are compared, one question is asked for all, and all are updated or none.",
     .flags = flags,
     .run = run,
 };

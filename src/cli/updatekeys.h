@@ -15,13 +15,11 @@ struct WantedKeys {
   std::string where;          // "rule 2 at line 7 of .sops.yaml" (editing.md 6.3)
   int64_t threshold = 0;      // of the rule, which does not count here (cli.md 6.3)
   std::optional<int> indent;  // of new text in `format`
-  std::vector<std::string> warnings;
 };
 
 /// Looks for the rule for `path`, which is absolute. Errors: exit status 1 without configuration, creation rules or a
 /// rule that matches, and for keys that are none.
-Result<WantedKeys> find_wanted_keys(const std::string& config_path, const std::string& path, const FormatType& format,
-                                    Services& services);
+Result<WantedKeys> find_wanted_keys(CommandContext& context, const std::string& path, const FormatType& format);
 
 /// A file and what would change.
 struct KeysUpdate {

@@ -30,6 +30,7 @@ KEYS = ROOT / "tests" / "golden" / "keys"
 RECIPIENT = (KEYS / "age.pub").read_text().strip()
 PLAIN = "user: app{0}\npassword: secret-{0}   # keep\nport: {0}\n"
 CONFIG = f"creation_rules:\n  - path_regex: \\.yaml$\n    age: {RECIPIENT}\n"
+SECOND = re.search(r"age1\w+", (KEYS / "age2.txt").read_text())[0]
 TEMPORARY = ".sops-tmp-"
 
 failures, skipped = [], []
@@ -113,13 +114,21 @@ def versions(folder, place, count):
 class Command:
     """A command over the folder: `before` and `after` are what versions() calls the files."""
 
-    def __init__(self, name, arguments, before, after):
-        self.name, self.arguments, self.before, self.after = name, arguments, before, after
+    def __init__(self, name, arguments, before, after, config=CONFIG):
+        self.name, self.arguments, self.before, self.after, self.config = name, arguments, before, after, config
+
+    def place(self, folder, count):
+        """A fresh folder to run in."""
+        place = folder.copy(count, self.before == "plain")
+        (place / ".sops.yaml").write_text(self.config)
+        return place
 
 
 COMMANDS = [
     Command("decrypt", ["decrypt", "-r", "-i", "."], "old", "plain"),
     Command("encrypt", ["encrypt", "-r", "-i", "."], "plain", "new"),
+    Command("rotate", ["rotate", "-r", "-i", "."], "old", "new"),
+    Command("updatekeys", ["updatekeys", "-r", "-y", "."], "old", "new", CONFIG.replace(RECIPIENT, f"{RECIPIENT},{SECOND}")),
 ]
 
 
@@ -146,7 +155,7 @@ def signals_at_any_moment(folder):
     """SIGTERM, SIGINT, SIGHUP and SIGKILL after delays that cover the whole run."""
     count = 200
     for command in COMMANDS:
-        place = folder.copy(count, command.before == "plain")
+        place = command.place(folder, count)
         begin = time.monotonic()
         check(folder.run(place, *command.arguments).returncode == 0, command.name)
         whole = time.monotonic() - begin
@@ -154,7 +163,7 @@ def signals_at_any_moment(folder):
         ended = set()
         for turn in range(24):
             number = (signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGKILL)[turn % 4]
-            place = folder.copy(count, command.before == "plain")
+            place = command.place(folder, count)
             process = folder.start(place, *command.arguments)
             time.sleep(whole * 1.1 * turn / 24)
             process.send_signal(number)
@@ -182,7 +191,7 @@ def system_calls(folder):
     calls = ("renameat2", "linkat", "fchmodat", "syncfs", "unlinkat", "flock", "fchmod", "ftruncate", "pwrite64")
     runs = 0
     for command in COMMANDS:
-        place = folder.copy(count, command.before == "plain")
+        place = command.place(folder, count)
         log = folder.parent / "trace"
         folder.run(place, *command.arguments, wrapper=["strace", "-f", "-qq", "-o", log])
         trace = log.read_text()
@@ -193,7 +202,7 @@ def system_calls(folder):
                     # Nothing can take away a file that cannot be taken away.
                     if call == "unlinkat" and what.startswith("error"):
                         continue
-                    place = folder.copy(count, command.before == "plain")
+                    place = command.place(folder, count)
                     done = folder.run(place, *command.arguments,
                                       wrapper=["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={call}:{what}:when={when}"])
                     name = f"{command.name}, {call} number {when}, {what}"
@@ -214,11 +223,9 @@ def full_disk(folder):
         return
     count = 40
     for command in COMMANDS:
-        master, plain, encrypted = folder.master(count)
         script = f"""
-            mount -t tmpfs -o size=280k none {folder.parent}/disk || exit 77
-            cp -r {master}/. {folder.parent}/disk && cd {folder.parent}/disk || exit 77
-            {'cp -r ' + str(folder.copy(count, True)) + '/. .' if command.before == 'plain' else ':'}
+            mount -t tmpfs -o size=280k none {folder.parent}/disk && cd {folder.parent}/disk || exit 77
+            cp -r {command.place(folder, count)}/. .
             find . -type f | sort | xargs sha256sum > {folder.parent}/before
             "$0" "$@"; echo "status $?"
             find . -type f | sort | xargs sha256sum | cmp - {folder.parent}/before && echo same
