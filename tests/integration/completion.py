@@ -11,9 +11,11 @@ fish is also asked with `complete -C`, which shows its candidates themselves. A 
 """
 
 import argparse
+import concurrent.futures
 import os
 import pathlib
 import pty
+import re
 import select
 import shutil
 import signal
@@ -191,27 +193,24 @@ def check_fish(folder, environment, failures):
     finally:
         shell.close()
 
-    def ask(line):
-        out = subprocess.run(["fish", "--no-config", "-c", f'sops completion fish | source; export {BROKEN}; complete -C "$argv[1]"', "--", line], cwd=folder,
-                             env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
-        return [answer.split("\t")[0] for answer in out.stdout.splitlines()]
-
-    for key in HOSTILE:
-        line = f"sops decrypt hostile.yaml --extract '[\"{key[0]}"
-        failures.check("fish", line, ask(line), [f'["{key}"]'])
-        if (folder / "pwned").exists():
-            failures.texts.append(f"fish: {line}<TAB> RAN what is in the name {key}")
-            (folder / "pwned").unlink()
-    for key in LEFT_OUT:
-        line = f"sops decrypt hostile.yaml --extract '[\"{key[0]}"
-        failures.check("fish", line, ask(line), [])
-    for line, expected in {
+    expected = {f"sops decrypt hostile.yaml --extract '[\"{key[0]}": [f'["{key}"]'] for key in HOSTILE}
+    expected |= {f"sops decrypt hostile.yaml --extract '[\"{key[0]}": [] for key in LEFT_OUT}
+    expected |= {line: [word] for line, word in {
             "sops dec": "decrypt", "sops completion f": "fish", "sops decrypt --extr": "--extract",
             "sops decrypt --input-type j": "json", "sops decrypt --input-type=j": "--input-type=json",
             "sops decrypt hosti": "hostile.yaml", "sops decrypt --output=hosti": "--output=hostile.yaml",
             "sops decrypt 'hostile.yaml' --extract [\\\"a": '["a$(touch pwned)"]',
-            "sops decrypt hostile.yaml --extract \"[\\\"a": '["a$(touch pwned)"]'}.items():
-        failures.check("fish", line, ask(line), [expected])
+            "sops decrypt hostile.yaml --extract \"[\\\"a": '["a$(touch pwned)"]'}.items()}
+    # One fish answers for all lines; an empty line ends each answer.
+    script = f'sops completion fish | source; export {BROKEN}; for line in $argv; complete -C "$line"; echo; end'
+    out = subprocess.run(["fish", "--no-config", "-c", script, "--", *expected], cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    answers = [block.splitlines() for block in re.split(r"(?m)^\n", out.stdout)]
+    for (line, words), answer in zip(expected.items(), answers, strict=False):
+        failures.check("fish", line, [text.split("\t")[0] for text in answer], words)
+    if len(answers) != len(expected) + 1:
+        failures.texts.append(f"fish: {len(expected)} lines, {len(answers) - 1} answers: {out.stderr}")
+    if (folder / "pwned").exists():
+        failures.texts.append("fish: complete -C RAN what is in a name")
 
 
 def main():
@@ -230,6 +229,7 @@ def main():
         environment = {"PATH": f"{root}/bin:{os.environ['PATH']}", "HOME": str(root), "TERM": "xterm", "COLUMNS": "4000", "LINES": "50",
                        "LC_ALL": "C.UTF-8", "XDG_CONFIG_HOME": str(root / "xdg"),
                        "XDG_DATA_HOME": str(root / "xdg"), "SOPS_AGE_KEY_CMD": f"touch {root}/pwned-by-key"}
+        checks = []
         for shell, check in {"bash": check_bash, "zsh": check_zsh, "fish": check_fish}.items():
             if options.shell and shell not in options.shell:
                 continue
@@ -241,7 +241,11 @@ def main():
             keys = "".join(f"{yaml_key(key)}: 1\n" for key in HOSTILE + LEFT_OUT)
             (folder / "hostile.yaml").write_text(keys)
             (folder / "nested.json").write_text('{"db": {"users": "x", "pw": "y"}, "other": 1}')
-            check(folder, environment, failures)
+            checks.append((check, folder, environment, failures))
+        # They mostly wait, so all shells are tried at the same time.
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            for running in [pool.submit(*check) for check in checks]:
+                running.result()
         if (root / "pwned-by-key").exists():
             failures.texts.append("a key was looked for on TAB")
     for text in failures.texts:
