@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// The YAML scanner on any bytes, in both modes: the tree is sound, its places lie in the text and in each other.
+// The YAML scanner on any bytes, in both modes: the tree is sound, its places lie in the text and in each other, and
+// the condensed form (docs/decisions/0003) gives the same one.
 #include "formats/yaml/scan.h"
 #include "fuzz/fuzz.h"
 
@@ -73,12 +74,29 @@ void check_document(const Document& document) {
   }
 }
 
+void check_condensed(std::string_view text, ScanMode mode, const Result<Document>& whole) {
+  using namespace sops::yaml;
+  const Result<Document> condensed = scan_with(text, mode, Condensing::kAlways);
+  FUZZ_CHECK(condensed.has_value() == whole.has_value());
+  if (!whole) return;
+  FUZZ_CHECK(condensed->nodes.size() == whole->nodes.size() && condensed->warnings == whole->warnings);
+  for (NodeId id = 0; id < whole->nodes.size(); ++id) {
+    const Node& a = condensed->node(id);
+    const Node& b = whole->node(id);
+    FUZZ_CHECK(a.kind == b.kind && a.type == b.type && a.style == b.style && a.flags == b.flags && a.next == b.next);
+    FUZZ_CHECK(a.parent == b.parent && a.target == b.target && a.span == b.span && a.content == b.content);
+    FUZZ_CHECK(a.key_span == b.key_span && a.key == b.key && a.text == b.text);
+  }
+}
+
 }  // namespace
 
 void fuzz(std::span<const uint8_t> input) {
   const std::string_view text = as_text(input);
-  const Result<Document> plain = sops::yaml::scan(text, ScanMode::kPlain);
-  const Result<Document> encrypted = sops::yaml::scan(text, ScanMode::kEncrypted);
+  const Result<Document> plain = sops::yaml::scan_with(text, ScanMode::kPlain, sops::yaml::Condensing::kNever);
+  const Result<Document> encrypted = sops::yaml::scan_with(text, ScanMode::kEncrypted, sops::yaml::Condensing::kNever);
+  check_condensed(text, ScanMode::kPlain, plain);
+  check_condensed(text, ScanMode::kEncrypted, encrypted);
   if (plain) check_document(*plain);
   if (encrypted) check_document(*encrypted);
   // What may be encrypted can be read back: kEncrypted accepts more, never less, and sees the same tree.

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/codec.h"
 #include "base/error.h"
 #include "base/parallel.h"
@@ -35,6 +37,17 @@ TEST(Base64, AgreesWithTheRfcsVectors) {
 }
 
 // format.md 2.8: line breaks ignored, padding required, unused bits tolerated.
+TEST(Base64, MayGrowOverItsSource) {
+  for (size_t size = 0; size < 40; ++size) {
+    std::string bytes;
+    for (size_t i = 0; i < size; ++i) bytes += static_cast<char>(7 * i + size);
+    std::string out(base64_length(size), '.');
+    bytes.copy(out.data() + out.size() - size, size);
+    base64_encode(as_bytes(out).last(size), out.data());
+    EXPECT_EQ(out, base64_encode(as_bytes(bytes)));
+  }
+}
+
 TEST(Base64, DecodesAsGoDoes) {
   EXPECT_EQ(decoded("Zm9v\r\nYg=\n="), "foob");
   EXPECT_EQ(decoded("Zh=="), "f");
@@ -90,6 +103,20 @@ TEST(SecureBytes, MovesAndClonesAndShrinks) {
   EXPECT_TRUE(ct_equal(b.expose(), as_bytes("secret")));
   EXPECT_FALSE(ct_equal(b.expose(), as_bytes("secreT")));
   EXPECT_FALSE(ct_equal(b.expose(), as_bytes("secre")));
+}
+
+TEST(SecureBytes, ShrinksLargeOnesAndUsesThemOn) {
+  const size_t size = (size_t{3} << 20) + 77;
+  for (const size_t kept : {size_t{0}, size_t{1}, size_t{5000}, size - 5}) {
+    SecureBytes bytes(size);
+    for (size_t i = 0; i < size; ++i) bytes.expose_mutable()[i] = static_cast<uint8_t>(i % 251);
+    bytes.shrink(kept);
+    ASSERT_EQ(bytes.size(), kept);
+    for (size_t i = 0; i < kept; ++i) ASSERT_EQ(bytes.expose()[i], i % 251);
+    // Behind the end everything is gone.
+    const uint8_t* const behind = bytes.expose().data() + kept;
+    EXPECT_TRUE(std::all_of(behind, behind + (size - kept), [](uint8_t byte) { return byte == 0; }));
+  }
 }
 
 TEST(SecureBuffer, GrowsOverPageBorders) {

@@ -15,7 +15,7 @@ namespace sops {
 /// Length of the padded base64 text of `size` bytes.
 constexpr size_t base64_length(size_t size) { return (size + 2) / 3 * 4; }
 
-/// Writes the padded base64 text of `bytes` to `out`. REQUIRES: out has base64_length(bytes.size()) characters.
+/// Writes the padded base64 text of `bytes` to `out`, base64_length(bytes.size()) characters that `bytes` may end.
 void base64_encode(std::span<const uint8_t> bytes, char* out);
 std::string base64_encode(std::span<const uint8_t> bytes);
 

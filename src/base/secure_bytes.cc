@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
@@ -21,6 +22,7 @@ namespace {
 // the heap and are wiped all the same.
 constexpr size_t kMappedFrom = 4096;
 constexpr size_t kHugeFrom = size_t{4} << 20;
+constexpr size_t kDroppedFrom = size_t{1} << 20;
 
 // Locking beyond the limit fails piece by piece; after the first refusal further calls would only cost time.
 std::atomic<bool> lock_refused = false;
@@ -36,8 +38,18 @@ uint8_t* map_pages(size_t capacity) {
   madvise(memory, capacity, MADV_DONTDUMP);
   // A large text in pages of 4 kB costs a hundred thousand page faults.
   if (capacity >= kHugeFrom) madvise(memory, capacity, MADV_HUGEPAGE);
-  if (!lock_refused && mlock(memory, capacity) != 0) lock_refused = true;
+  // Pages are locked when they are first used: an ordinary lock would fetch all of them now.
+  if (!lock_refused && mlock2(memory, capacity, MLOCK_ONFAULT) != 0 &&
+      (errno != ENOSYS || mlock(memory, capacity) != 0)) {
+    lock_refused = true;
+  }
   return static_cast<uint8_t*>(memory);
+}
+
+// Gives the pages back to the kernel, which zeroes them before anybody sees them again. What was never used costs
+// nothing then, while wiping would fetch it first.
+bool drop_pages(uint8_t* begin, size_t size) {
+  return munlock(begin, size) == 0 && madvise(begin, size, MADV_DONTNEED) == 0;
 }
 
 }  // namespace
@@ -102,7 +114,12 @@ SecureBytes SecureBytes::clone() const { return copy_of(expose()); }
 
 void SecureBytes::shrink(size_t size) {
   SOPS_CHECK(size <= size_, "the contract says so");
-  wipe({data_ + size, size_ - size});
+  size_t wiped_until = size_;
+  if (capacity_ >= kMappedFrom && size_ - size >= kDroppedFrom) {
+    const size_t first_page = round_to_page(size);
+    if (drop_pages(data_ + first_page, capacity_ - first_page)) wiped_until = first_page;
+  }
+  wipe({data_ + size, wiped_until - size});
   size_ = size;
 }
 

@@ -94,9 +94,12 @@ void ValueCipher::encrypt(std::string_view plaintext, std::string_view tag, std:
     aead_.encrypt(nonce, as_bytes(aad), as_bytes(plaintext), small.data(), authentication.data());
     put_base64({small.data(), plaintext.size()});
   } else {
-    SecureBytes large(plaintext.size());
-    aead_.encrypt(nonce, as_bytes(aad), as_bytes(plaintext), large.expose_mutable().data(), authentication.data());
-    put_base64(large.expose());
+    // Sealed at the end of the place for its base64, which grows towards it and never overtakes it: a large text needs
+    // no second place.
+    const size_t room = base64_length(plaintext.size());
+    const std::span<uint8_t> sealed(reinterpret_cast<uint8_t*>(at) + room - plaintext.size(), plaintext.size());
+    aead_.encrypt(nonce, as_bytes(aad), as_bytes(plaintext), sealed.data(), authentication.data());
+    put_base64(sealed);
   }
   put(kIv);
   put_base64(nonce);

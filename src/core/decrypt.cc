@@ -16,59 +16,77 @@ namespace {
 
 constexpr size_t kLeavesPerPiece = 1024;  // of work for one thread: large enough to hide the cost of a cipher object
 
-// Where a comment may have been when it was encrypted, the likeliest first (in-place.md 3, at most 16): SOPS itself
-// attaches some comments elsewhere when it reads a file again.
-std::vector<std::string> comment_candidates(const Document& document, const Walk& walk, const Leaf& leaf) {
-  constexpr size_t kMost = 16;
-  std::vector<std::string> candidates;
-  const auto add = [&](std::string path) {
-    if (path.empty()) path = ":";
-    if (candidates.size() < kMost && std::find(candidates.begin(), candidates.end(), path) == candidates.end()) {
-      candidates.push_back(std::move(path));
-    }
-  };
-  std::string computed;
-  walk.aad(document, leaf, computed);
-  add(computed);
+// Finds where a comment may have been when it was encrypted (in-place.md 3, at most 16 places): SOPS itself attaches
+// some comments elsewhere when it reads a file again.
+class CommentPlaces {
+ public:
+  CommentPlaces(const Document& document, const Walk& walk) : document_(document), walk_(walk) {}
 
-  const NodeId parent = document.node(leaf.node).parent;
-  for (NodeId id = parent; id != kNoNode; id = document.node(id).parent) add(container_path(document, id));
+  /// The likeliest place, nearly always the right one.
+  std::string computed(const Leaf& leaf) const {
+    std::string path;
+    walk_.aad(document_, leaf, path);
+    return path;
+  }
 
-  // The container before the comment, inwards from its outermost level, and the one behind.
-  if (parent != kNoNode) {
-    NodeId previous = kNoNode;
-    NodeId next = kNoNode;
-    for (NodeId id = parent + 1; id < document.node(parent).next; id = document.node(id).next) {
-      if (!document.node(id).is_container()) continue;
-      if (id < leaf.node) previous = id;
-      if (id > leaf.node && next == kNoNode) next = id;
+  /// All of them, the likeliest first.
+  std::vector<std::string> all(const Leaf& leaf) {
+    constexpr size_t kMost = 16;
+    std::vector<std::string> places;
+    const auto add = [&](std::string path) {
+      if (path.empty()) path = ":";
+      if (places.size() < kMost && std::find(places.begin(), places.end(), path) == places.end()) {
+        places.push_back(std::move(path));
+      }
+    };
+    add(computed(leaf));
+    const NodeId parent = document_.node(leaf.node).parent;
+    for (NodeId id = parent; id != kNoNode; id = document_.node(id).parent) add(container_path(document_, id));
+    if (parent == kNoNode) return places;
+
+    // The container before the comment, inwards from its outermost level, and the one behind.
+    const std::vector<NodeId>& siblings = containers_in(parent);
+    const auto behind = std::lower_bound(siblings.begin(), siblings.end(), leaf.node);
+    const NodeId next = behind == siblings.end() ? kNoNode : *behind;
+    for (NodeId id = next; id != kNoNode && document_.node(id).is_container() && places.size() < kMost; ++id) {
+      add(container_path(document_, id));
+      if (id + 1 >= document_.node(id).next) break;
     }
-    for (NodeId id = next; id != kNoNode && document.node(id).is_container() && candidates.size() < kMost; ++id) {
-      add(container_path(document, id));
-      if (id + 1 >= document.node(id).next) break;
-    }
-    while (previous != kNoNode && candidates.size() < kMost) {
-      add(container_path(document, previous));
+    NodeId previous = behind == siblings.begin() ? kNoNode : *(behind - 1);
+    while (previous != kNoNode && places.size() < kMost) {
+      add(container_path(document_, previous));
       NodeId last = kNoNode;
-      for (NodeId id = previous + 1; id < document.node(previous).next; id = document.node(id).next) {
-        if (document.node(id).is_container()) last = id;
+      for (NodeId id = previous + 1; id < document_.node(previous).next; id = document_.node(id).next) {
+        if (document_.node(id).is_container()) last = id;
       }
       previous = last;
     }
+    return places;
   }
-  return candidates;
-}
 
-std::string with_place(const Document& document, const Walk& walk, const Leaf& leaf, std::string_view what) {
-  const TextPosition at = position_at(document.text, document.node(leaf.node).span.begin);
-  return format("line {}: {}: {}", at.line, describe_place(document, walk, leaf), what);
-}
+ private:
+  // The containers directly in `parent`. Kept, because comments come one after the other.
+  const std::vector<NodeId>& containers_in(NodeId parent) {
+    if (parent == parent_) return containers_;
+    parent_ = parent;
+    containers_.clear();
+    for (NodeId id = parent + 1; id < document_.node(parent).next; id = document_.node(id).next) {
+      if (document_.node(id).is_container()) containers_.push_back(id);
+    }
+    return containers_;
+  }
+
+  const Document& document_;
+  const Walk& walk_;
+  NodeId parent_ = kNoNode;
+  std::vector<NodeId> containers_;
+};
 
 // What one thread needs to decrypt leaves.
 class LeafDecrypter {
  public:
   LeafDecrypter(const Document& document, const Walk& walk, ValueCipher cipher)
-      : document_(document), walk_(walk), cipher_(std::move(cipher)) {}
+      : document_(document), walk_(walk), cipher_(std::move(cipher)), places_(document, walk) {}
 
   Result<LeafValue> decrypt(const Leaf& leaf) {
     const Node& node = document_.node(leaf.node);
@@ -91,7 +109,7 @@ class LeafDecrypter {
     const auto fields = parse_ciphertext(node.text);
     const bool ends_cleanly = fields && fields->rest.find_first_not_of('\n') == std::string_view::npos;
     if (!ends_cleanly) {
-      warnings.push_back(with_place(document_, walk_, leaf, "text behind the encrypted value is ignored"));
+      warn(leaf, "text behind the encrypted value is ignored");
     }
     result.value = decrypted->value;
     result.was_encrypted = true;
@@ -112,31 +130,49 @@ class LeafDecrypter {
     return fail(std::move(error));
   }
 
+  // Lines are counted on from the last warning: there may be one for every comment of a large file.
+  void warn(const Leaf& leaf, std::string_view what) {
+    const size_t begin = document_.node(leaf.node).span.begin;
+    if (begin < counted_) {
+      counted_ = 0;
+      line_ = 1;
+    }
+    line_ += position_at(document_.text.substr(counted_), begin - counted_).line - 1;
+    counted_ = begin;
+    warnings.push_back(format("line {}: {}: {}", line_, describe_place(document_, walk_, leaf), what));
+  }
+
   // format.md 6.1.29: a comment that does not decrypt stays as it is, with a warning.
   void decrypt_comment(const Leaf& leaf, const Node& node, LeafValue& result) {
     const auto fields = parse_ciphertext(node.text);
     if (!fields) {
-      warnings.push_back(with_place(document_, walk_, leaf, "the comment is not encrypted"));
+      warn(leaf, "the comment is not encrypted");
       return;
     }
-    const std::vector<std::string> paths = comment_candidates(document_, walk_, leaf);
-    for (const std::string& path : paths) {
+    const auto decrypts = [&](const std::string& path) {
       auto decrypted = cipher_.decrypt(node.text, path, arena);
-      if (decrypted) {
-        result.value = {ScalarType::kString, decrypted->value.text};
-        result.was_encrypted = true;
-        result.may_stay = &path == &paths.front() && decrypted->is_comment && fields->rest.empty();
-        return;
-      }
+      if (!decrypted) return false;
+      result.value = {ScalarType::kString, decrypted->value.text};
+      result.was_encrypted = true;
+      result.may_stay = decrypted->is_comment && fields->rest.empty();
+      return true;
+    };
+    if (decrypts(places_.computed(leaf))) return;
+    for (const std::string& path : places_.all(leaf)) {
+      if (!decrypts(path)) continue;
+      result.may_stay = false;
+      return;
     }
-    warnings.push_back(
-        with_place(document_, walk_, leaf, "the encrypted comment cannot be decrypted and stays as it is"));
+    warn(leaf, "the encrypted comment cannot be decrypted and stays as it is");
   }
 
   const Document& document_;
   const Walk& walk_;
   ValueCipher cipher_;
+  CommentPlaces places_;
   std::string aad_;
+  size_t counted_ = 0;  // the place of the last warning
+  size_t line_ = 1;     // and its line
 };
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 
 #include "base/parallel.h"
 #include "core/ciphertext.h"
@@ -142,6 +143,7 @@ Result<Plan> scan_with_room(std::string_view text, const FormatType& format, con
   const auto is_comment = [](const Node& node) { return node.kind == NodeKind::kComment; };
   if (std::any_of(plan.document.nodes.begin(), plan.document.nodes.end(), is_comment)) {
     plan.text = TRY(plan.room.apply(text));
+    plan.document = Document();  // gives its memory back before the next one needs room
     plan.document = TRY(format.scan(plan.text.expose_text(), ScanMode::kPlain));
     plan.room = EditList();
   }
@@ -362,20 +364,28 @@ Result<void> match_leaves(const Plan& plan, Encrypted& encrypted) {
   if (same == count) return {};
 
   std::vector<uint32_t> values;
-  std::map<std::string_view, std::deque<uint32_t>> comments;
+  std::vector<uint32_t> comments;
   for (size_t i = 0; i < count; ++i) {
     const auto index = static_cast<uint32_t>(i);
-    encrypted.walk.leaves[i].is_comment ? comments[found_text(i)].push_back(index) : values.push_back(index);
+    (encrypted.walk.leaves[i].is_comment ? comments : values).push_back(index);
   }
+  std::stable_sort(comments.begin(), comments.end(),
+                   [&](uint32_t a, uint32_t b) { return found_text(a) < found_text(b); });
+  std::vector<uint32_t> taken(comments.size());  // at the first comment of each text: how many of them
   size_t next_value = 0;
   encrypted.order.resize(count);
   for (size_t i = 0; i < count; ++i) {
     const Leaf& leaf = plan.walk.leaves[i];
     if (leaf.is_comment) {
-      std::deque<uint32_t>& places = comments[expected_text(plan, i)];
-      if (places.empty()) return not_as_planned(plan, leaf, "a comment is read as something else");
-      encrypted.order[i] = places.front();
-      places.pop_front();
+      const std::string_view text = expected_text(plan, i);
+      const auto first = static_cast<size_t>(
+          std::lower_bound(comments.begin(), comments.end(), text,
+                           [&](uint32_t index, std::string_view wanted) { return found_text(index) < wanted; }) -
+          comments.begin());
+      const size_t place = first < comments.size() ? first + taken[first]++ : first;
+      if (place >= comments.size() || found_text(comments[place]) != text)
+        return not_as_planned(plan, leaf, "a comment is read as something else");
+      encrypted.order[i] = comments[place];
     } else {
       if (next_value == values.size()) return not_as_planned(plan, leaf, "a value is missing");
       encrypted.order[i] = values[next_value++];
@@ -442,13 +452,26 @@ Result<Encrypted> build(const Plan& plan, const Selector& selector) {
 
 }  // namespace
 
+// From now on the ciphertexts are those in the encrypted text, and their own storage goes: a large file needs the room.
+void lend_ciphertexts(Plan& plan, const Encrypted& encrypted) {
+  for (size_t i = 0; i < plan.walk.leaves.size(); ++i) {
+    if (plan.encrypt[i]) {
+      plan.ciphertexts[i] = encrypted.document.node(encrypted.leaf(i).node).text.substr(0, plan.ciphertexts[i].size());
+    }
+  }
+  plan.storage.clear();
+}
+
 // Comments authenticate the container that SOPS computes on the final text, so those that moved are encrypted again.
 Result<Encrypted> build_until_stable(Plan& plan, const Selector& selector, const DataKey& key, Services& services) {
   constexpr int kRounds = 4;
   for (int round = 0; round < kRounds; ++round) {
     Encrypted encrypted = TRY(build(plan, selector));
     const std::vector<size_t> moved = TRY(compare_with_plan(plan, encrypted));
-    if (moved.empty()) return encrypted;
+    if (moved.empty()) {
+      lend_ciphertexts(plan, encrypted);
+      return encrypted;
+    }
     SecureArena arena;
     ValueCipher cipher = TRY(ValueCipher::create(key));
     std::string aad;
@@ -568,19 +591,26 @@ Result<SecureBytes> decrypt_again(const Plan& plan, const Encrypted& encrypted, 
 
 // The encoded layout, empty if there is nothing to tell. What no single hint can tell is told by the whole text.
 Result<SecureBytes> find_layout(const Plan& plan, const Encrypted& encrypted, std::string_view original) {
-  const std::vector<Spelled> spelled = spell_leaves(plan, encrypted);
-  const std::vector<LayoutHint> hints = describe(plan, encrypted, spelled);
-  if (hints.empty()) {
-    const auto none_needed = needs_no_layout(plan, encrypted, spelled, original);
-    if (none_needed && *none_needed) return SecureBytes();
-  }
-  const std::array whole = {LayoutHint{.whole = true, .original = original}};
-  for (std::span<const LayoutHint> candidate : {std::span(hints), std::span<const LayoutHint>(whole)}) {
-    auto layout = candidate.empty() ? std::nullopt : encode_layout(candidate, original.size());
-    if (!layout) continue;
+  std::optional<SecureBytes> of_leaves;
+  {
+    const std::vector<Spelled> spelled = spell_leaves(plan, encrypted);
+    const std::vector<LayoutHint> hints = describe(plan, encrypted, spelled);
+    if (hints.empty()) {
+      const auto none_needed = needs_no_layout(plan, encrypted, spelled, original);
+      if (none_needed && *none_needed) return SecureBytes();
+    } else {
+      of_leaves = encode_layout(hints, original.size());
+    }
+  }  // a large file has many hints: they go before the next scan needs room
+  const auto gives_back = [&](const std::optional<SecureBytes>& layout) {
+    if (!layout) return false;
     const auto again = decrypt_again(plan, encrypted, layout->expose_text());
-    if (again && again->expose_text() == original) return std::move(*layout);
-  }
+    return again && again->expose_text() == original;
+  };
+  if (gives_back(of_leaves)) return std::move(*of_leaves);
+  const std::array whole = {LayoutHint{.whole = true, .original = original}};
+  auto of_text = encode_layout(whole, original.size());
+  if (gives_back(of_text)) return std::move(*of_text);
   return fail(ErrorCode::kUnsupported, "decrypting would not give back this file byte for byte")
       .hint("nothing was written; please report this file's shape")
       .exit(ExitStatus::kCannotEncryptTree);

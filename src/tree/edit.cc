@@ -10,7 +10,7 @@ void EditList::append(EditList&& other) {
   edits_.insert(edits_.end(), other.edits_.begin(), other.edits_.end());
   for (SecureArena& arena : other.taken_) taken_.push_back(std::move(arena));
   taken_.push_back(std::move(other.arena_));
-  other.edits_.clear();
+  other.edits_ = {};
 }
 
 Result<SecureBytes> EditList::apply(std::string_view text) const {

@@ -238,6 +238,11 @@ Result<SecureBytes> emit(const Value& tree, const EmitStyle& style) {
   Layout layout;
   layout.step = TRY(indentation_step(style));
   SecureBuffer out;
+  // One large value, a binary file, should not be moved when the rest is written behind it.
+  constexpr size_t kLarge = 1'000'000;
+  for (const Value& child : tree.children) {
+    if (child.text.size() >= kLarge) out.reserve(out.size() + child.text.size() + kLarge);
+  }
   TRY(append_value(tree, layout, out));
   out.append("\n");
   return out.take();

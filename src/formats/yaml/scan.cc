@@ -114,9 +114,7 @@ class Parser {
         mode_(mode),
         document_(document),
         nodes_(document.nodes),
-        tokens_(text, document.arena, condensed) {
-    nodes_.reserve(std::min<size_t>(text.size() / 32, size_t{1} << 18) + 8);
-  }
+        tokens_(text, document.arena, condensed) {}
 
   Result<void> run();
 
@@ -1071,8 +1069,9 @@ namespace {
 Result<Document> scan_tokens(std::string_view text, ScanMode mode, const CondensedText* condensed) {
   Document document;
   document.text = text;
-  document.nodes.reserve(static_cast<size_t>(std::count(text.begin(), text.end(), '\n')) +
-                         16);  // most lines have a node
+  size_t lines = 0;
+  for (size_t at = text.find('\n'); at != std::string_view::npos; at = text.find('\n', at + 1)) ++lines;
+  document.nodes.reserve(lines + 16);  // most lines have a node
   {
     Parser parser(text, mode, condensed, document);
     TRY(parser.run());

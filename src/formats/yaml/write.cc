@@ -200,7 +200,9 @@ Span spell_as_sops(const Document& document, NodeId id, std::string_view text, S
     const TextFacts facts = examine(text);  // under a tag no spelling can be taken for a number
     if (!facts.special && !facts.tab && !facts.any_break) style = StringStyle::kPlain;
   }
-  ScalarPlace place = sops_place(document, node);
+  // Most values are short and plain, and stand where they stood.
+  const bool stays = style == StringStyle::kPlain || style == StringStyle::kDoubleQuoted;
+  ScalarPlace place = stays ? ScalarPlace{} : sops_place(document, node);
   Span span = node.span;
   SecureBuffer comment;
   if (has_header_comment(node)) {
