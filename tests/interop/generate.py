@@ -4,6 +4,7 @@ collections, anchors and aliases, CRLF, odd numbers, dates, tags, several docume
 ones are, the oracle says.
 
     document(seed, number) -> (extension, bytes, settings)
+    changed(seed, number)  -> the same; lines are taken out or added, comments put anywhere, line ends exchanged
 """
 
 import random
@@ -35,6 +36,35 @@ def document(seed, number):
     extension = "json" if text is not None else "yaml"
     content = text.encode("utf-8", "surrogatepass") if text is not None else Yaml(rng).content()
     return extension, content, settings(rng)
+
+
+def changed(seed, number):
+    """The YAML or JSON document of that number after a few careless changes."""
+    extension, content, chosen = document(seed, number)
+    rng = random.Random(f"{seed}/{number}/changed")
+    line_break = b"\r\n" if b"\r\n" in content else b"\n"
+    lines = content.split(line_break)
+    for _ in range(rng.choice([1, 2, 3, 5, 8])):
+        at = rng.randrange(len(lines))
+        comment = rng.choice(COMMENTS).encode()
+        kind = rng.choice(["out", "empty", "comment", "comment", "end", "indent", "first", "last"])
+        if kind == "empty":
+            lines.insert(at, b"")
+        elif kind == "comment" and extension == "yaml":
+            lines.insert(at, b" " * rng.choice([0, 0, 1, 2, 3, 4, 6, 8, 10]) + comment)
+        elif kind == "end" and extension == "yaml":
+            lines[at] += b" " + comment
+        elif kind == "indent" and lines[at].lstrip(b" ").startswith(b"#"):
+            lines[at] = b" " * rng.randrange(9) + lines[at].lstrip(b" ")
+        elif kind == "out" and len(lines) > 1:
+            del lines[at]
+        elif kind == "first" and at > 0:
+            lines = lines[:at]
+        elif kind == "last":
+            lines = lines[at:]
+    if rng.random() < 0.15:
+        line_break = rng.choice([b"\r\n", b"\n", b"\r"])
+    return extension, line_break.join(lines), chosen
 
 
 def settings(rng):
