@@ -661,11 +661,24 @@ Result<EncryptResult> encrypt_wrapped(std::string_view text, const FormatType& f
   Metadata metadata = new_metadata({}, {}, services);
   const DataKey key = TRY(make_key(metadata));
 
+  // The text around the ciphertext, with a stand-in for it and a MAC of the right length: so a large ciphertext is
+  // written where it stays.
+  constexpr std::string_view kStandIn = "ENC[]";
+  constexpr size_t kMacLength = 128;
+  metadata.mac = std::string(ciphertext_size(kMacLength, "str"), 'x');
+  SecureArena arena;
+  const SecureBytes outline = TRY(format.wrap(kStandIn, metadata_tree(metadata, arena), options.style));
+  const size_t at = outline.expose_text().find(kStandIn);
+  SOPS_CHECK(at != std::string_view::npos, "wrap() writes it first, and nothing in it needs an escape");
+  const size_t length = text.empty() ? 0 : ciphertext_size(text.size(), "str");
+  EncryptResult result;
+  result.text = SecureBytes(outline.size() - kStandIn.size() + length);
+  const std::span<uint8_t> place = result.text.expose_mutable().subspan(at, length);
+
   // The MAC and the ciphertext do not need each other, and of a large file each takes as long.
   ValueCipher cipher = TRY(ValueCipher::create(key));
   std::array<uint8_t, kNonceSize> nonce;
   services.random.fill(nonce);
-  SecureBytes ciphertext(text.empty() ? 0 : ciphertext_size(text.size(), "str"));
   std::string mac_text;
   const size_t grain = text.size() < (size_t{1} << 20) ? 2 : 1;  // a thread costs more than a small file
   parallel_for(2, grain, [&](size_t begin, size_t end) {
@@ -675,15 +688,18 @@ Result<EncryptResult> encrypt_wrapped(std::string_view text, const FormatType& f
         mac.add(text, true);
         mac_text = mac.finish();
       } else if (!text.empty()) {
-        const std::span<uint8_t> out = ciphertext.expose_mutable();
-        cipher.encrypt(text, "str", "data:", nonce, {reinterpret_cast<char*>(out.data()), out.size()});
+        cipher.encrypt(text, "str", "data:", nonce, {reinterpret_cast<char*>(place.data()), place.size()});
       }
     }
   });
   metadata.mac = TRY(encrypt_entry(key, mac_text, metadata.lastmodified, services));
-  SecureArena arena;
-  EncryptResult result;
-  result.text = TRY(format.wrap(ciphertext.expose_text(), metadata_tree(metadata, arena), options.style));
+  const SecureBytes around = TRY(format.wrap(kStandIn, metadata_tree(metadata, arena), options.style));
+  SOPS_CHECK(around.size() == outline.size(), "the MAC is as long as its stand-in");
+  const auto put = [&](std::span<const uint8_t> piece, size_t to) {
+    std::copy(piece.begin(), piece.end(), result.text.expose_mutable().begin() + static_cast<ptrdiff_t>(to));
+  };
+  put(around.expose().first(at), 0);
+  put(around.expose().subspan(at + kStandIn.size()), at + length);
   return result;
 }
 
