@@ -5,12 +5,23 @@
 
 namespace sops {
 
+namespace {
+
+// The file's name in front of what went wrong, once: some steps have said it already.
+template <class T>
+Result<T> in_file(Result<T> result, const std::string& shown) {
+  if (result || (!result.error().context.empty() && result.error().context.back() == shown)) return result;
+  return in_context(std::move(result), "{}", shown);
+}
+
+}  // namespace
+
 Result<bool> rewrite(CommandContext& context, const Input& input, const FormatType& format, const Output& output,
                      const MakeVersion& make) {
   constexpr int kTries = 4;
   for (int tries = 1;; ++tries) {
-    const InputText text = TRY(in_context(read_input(context, input, format), "{}", input.shown));
-    const std::optional<SecureBytes> version = TRY(in_context(make(text), "{}", input.shown));
+    const InputText text = TRY(in_file(read_input(context, input, format), input.shown));
+    const std::optional<SecureBytes> version = TRY(in_file(make(text), input.shown));
     if (!version) return false;
     auto written = write_output(context, output, *version, text.bytes);
     if (written) return true;

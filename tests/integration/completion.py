@@ -144,6 +144,13 @@ def check_typed(name, shell, failures, folder):
         "sops --config hosti": ["sops", "--config", "hostile.yaml"],
         "sops -d hosti": ["sops", "-d", "hostile.yaml"],
         "sops hosti": ["sops", "hostile.yaml"],
+        "sops upd": ["sops", "updatekeys"],
+        "sops groups a": ["sops", "groups", "add"],
+        "sops rotate --add-ag": ["sops", "rotate", "--add-age"],
+        "sops edit hosti": ["sops", "edit", "hostile.yaml"],
+        "sops set nested.json '[\"db\"][\"us": ["sops", "set", "nested.json", '["db"]["users"]'],
+        "sops unset nested.json '[\"oth": ["sops", "unset", "nested.json", '["other"]'],
+        "sops set --val": ["sops", "set", "--value-"],
         "sops decrypt nested.json --extract '[\"db\"][\"us": ["sops", "decrypt", "nested.json", "--extract", '["db"]["users"]'],
     }
     for line, expected in plain.items():
@@ -199,6 +206,7 @@ def check_fish(folder, environment, failures):
             "sops dec": "decrypt", "sops completion f": "fish", "sops decrypt --extr": "--extract",
             "sops decrypt --input-type j": "json", "sops decrypt --input-type=j": "--input-type=json",
             "sops decrypt hosti": "hostile.yaml", "sops decrypt --output=hosti": "--output=hostile.yaml",
+            "sops set hostile.yaml '[\"a": '["a$(touch pwned)"]', "sops groups del": "delete",
             "sops decrypt 'hostile.yaml' --extract [\\\"a": '["a$(touch pwned)"]',
             "sops decrypt hostile.yaml --extract \"[\\\"a": '["a$(touch pwned)"]'}.items()}
     # One fish answers for all lines; an empty line ends each answer.

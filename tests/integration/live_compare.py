@@ -137,12 +137,18 @@ class Comparison:
             "IDENTITY": re.search(r"AGE-SECRET-KEY-\w+", (keys / "age.txt").read_text())[0],
         }
         self.fixture = work / "fixture"
-        self.home = work / "home"
+        self.home = work / "home"  # of programs that only judge
         self.home.mkdir()
 
     def environment(self, folder):
-        return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(self.home), "PWD": str(folder), "TERM": "dumb",
+        return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(folder if folder == self.home else self.home_of(folder)), "PWD": str(folder), "TERM": "dumb",
                 "SOPS_AGE_KEY_FILE": self.variables["KEY"], "SOPS_DISABLE_VERSION_CHECK": "1", "LC_ALL": "C.UTF-8"}
+
+    def home_of(self, folder):
+        """An empty home beside the folder of a run."""
+        while folder.name not in ("work", "fixture"):
+            folder = folder.parent
+        return folder.parent / "home"
 
     def expand(self, text, folder):
         return string.Template(text).safe_substitute(self.variables, WORK=str(folder))
@@ -183,6 +189,7 @@ class Comparison:
         folder = top / "work"
         shutil.rmtree(top, ignore_errors=True)
         shutil.copytree(self.fixture, folder, symlinks=True)
+        (top / "home").mkdir()
         outcome = Outcome([], [], [], {})
         for step in case.steps:
             place = folder / step.folder
