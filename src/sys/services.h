@@ -128,8 +128,8 @@ class Files {
   /// Puts `content` in place of the file so that at every instant it is whole old or whole new; makes it if it is
   /// missing (mode 0666 less umask, or 0600 if `is_private`). Follows links; keeps mode, owner, ACL and extended
   /// attributes. Steps and fallbacks: docs/decisions/0002. `expected`, if given, is what the file must still hold, else
-  /// nothing is written; with `must_be_new` there must be no file. Errors: kIo, kDenied with exit status 3; kUnavailable
-  /// if the file has changed, or is there.
+  /// nothing is written; with `must_be_new` there must be no file. Errors: kIo, kDenied with exit status 3;
+  /// kUnavailable if the file has changed, or is there.
   struct ReplaceOptions {
     bool is_private = false;
     std::optional<std::span<const uint8_t>> expected;

@@ -404,7 +404,8 @@ class FakeCommands final : public Commands {
   }
   std::vector<std::unique_ptr<SessionFolder>> abandoned_sessions() override {
     std::vector<std::unique_ptr<SessionFolder>> found;
-    for (const std::string& path : std::exchange(abandoned, {})) found.push_back(std::make_unique<Session>(*this, path));
+    for (const std::string& path : std::exchange(abandoned, {}))
+      found.push_back(std::make_unique<Session>(*this, path));
     return found;
   }
   Result<EditorEnd> run_editor(const std::vector<std::string>& words, const SessionFolder& folder) override {
