@@ -17,7 +17,7 @@ namespace sops {
 /// What else changes when a file is written again.
 struct UpdateOptions {
   bool new_data_key = false;     // rotate: a fresh key, and no ciphertext of the old text stays (editing.md 1.6)
-  bool write_version = false;    // edit, rotate: `version` becomes ours; set and unset leave it (cli.md 5.3)
+  bool write_version = false;    // edit: `version` becomes ours if it is older; set and unset leave it (cli.md 5.3)
   bool allow_plaintext = false;  // as EncryptOptions
   EmitStyle style;               // of new text
   /// Positions in `plain` of scalars that read as integers but are floats: set writes them (editing.md 1.4).

@@ -112,5 +112,97 @@ TEST(Accounts, AreThoseOfTheSystem) {
   EXPECT_EQ(nobody.error().code, ErrorCode::kNotFound);
 }
 
+// Session folders below a runtime folder of the test's own, so that it meets nobody else's.
+class SessionFolderTest : public testing::Test {
+ protected:
+  SessionFolderTest() {
+    char name[] = "/dev/shm/sops-sys-test-XXXXXX";
+    runtime_ = mkdtemp(name);
+    setenv("XDG_RUNTIME_DIR", runtime_.c_str(), 1);
+  }
+  ~SessionFolderTest() override {
+    unsetenv("XDG_RUNTIME_DIR");
+    rmdir(runtime_.c_str());  // works only if nothing is left
+  }
+  std::unique_ptr<SessionFolder> session() {
+    auto made = commands().make_session({.name = "abc"});
+    EXPECT_TRUE(made) << to_string(made.error());
+    return std::move(*made);
+  }
+  std::string outer() const { return format("{}/.sops-edit-{}", runtime_, geteuid()); }
+
+  std::string runtime_;
+};
+
+// editing.md 2.1.
+TEST_F(SessionFolderTest, IsForItsOwnerOnlyAndGoesWithAllThatIsInIt) {
+  {
+    const auto made = session();
+    EXPECT_EQ(made->path(), outer() + "/abc");
+    EXPECT_EQ(mode_of(outer()), S_IFDIR | 0700u);
+    EXPECT_EQ(mode_of(made->path()), S_IFDIR | 0700u);
+    ASSERT_TRUE(made->write("text/name", as_bytes("one")));
+    ASSERT_TRUE(made->write("text/name", as_bytes("2")));
+    EXPECT_EQ(mode_of(made->path() + "/text/name"), S_IFREG | 0600u);
+    EXPECT_EQ(made->read("text/name")->expose_text(), "2");
+    ASSERT_TRUE(made->make_folder("text/below"));
+    ASSERT_TRUE(made->write("text/below/other", as_bytes("3")));
+    ASSERT_EQ(symlink("/etc/passwd", (made->path() + "/text/link").c_str()), 0);
+    EXPECT_EQ(made->list("text"), (std::vector<std::string>{"below/other", "name"}));
+    EXPECT_TRUE(made->list("nothing").empty());
+    EXPECT_FALSE(made->read("text/link"));
+    EXPECT_EQ(made->read("text/nothing").error().code, ErrorCode::kNotFound);
+    const auto second = session();
+    EXPECT_EQ(second->path(), outer() + "/abc-2");
+  }
+  EXPECT_EQ(mode_of(outer()), 0u);
+}
+
+// editing.md 2.5. A lock belongs to an open file, so a second look in this process is as good as another process.
+TEST_F(SessionFolderTest, IsFoundWhenItsProgramIsGone) {
+  std::string path;
+  {
+    const auto made = session();
+    path = made->path();
+    ASSERT_TRUE(made->write("key", as_bytes("x")));
+    EXPECT_TRUE(commands().abandoned_sessions().empty()) << "it is in use";
+    made->keep();
+  }
+  EXPECT_EQ(mode_of(path), S_IFDIR | 0700u);
+  {
+    auto found = commands().abandoned_sessions();
+    ASSERT_EQ(found.size(), 1u);
+    EXPECT_EQ(found[0]->path(), path);
+    EXPECT_EQ(found[0]->read("key")->expose_text(), "x");
+    EXPECT_TRUE(commands().abandoned_sessions().empty()) << "it was taken";
+  }
+  EXPECT_EQ(mode_of(outer()), 0u);
+}
+
+TEST_F(SessionFolderTest, TrustsNoFolderThatOthersCanEnter) {
+  ASSERT_EQ(mkdir(outer().c_str(), 0700), 0);
+  ASSERT_EQ(chmod(outer().c_str(), 0770), 0);
+  ASSERT_EQ(mkdir((outer() + "/planted").c_str(), 0700), 0);
+  EXPECT_TRUE(commands().abandoned_sessions().empty());
+  const auto made = session();
+  EXPECT_FALSE(made->path().starts_with(runtime_)) << made->path();
+  rmdir((outer() + "/planted").c_str());
+  rmdir(outer().c_str());
+}
+
+TEST_F(SessionFolderTest, RemovesWhatWasLeftEmpty) {
+  ASSERT_EQ(mkdir(outer().c_str(), 0700), 0);
+  EXPECT_TRUE(commands().abandoned_sessions().empty());
+  EXPECT_EQ(mode_of(outer()), 0u);
+}
+
+TEST(Commands, FindProgramsAndWhatTheyReallyAre) {
+  const auto shell = commands().find_program("sh");
+  ASSERT_TRUE(shell);
+  EXPECT_TRUE(shell->path.ends_with("/sh"));
+  EXPECT_FALSE(shell->real_path.empty());
+  EXPECT_EQ(commands().find_program("no-such-program").error().code, ErrorCode::kNotFound);
+}
+
 }  // namespace
 }  // namespace sops
