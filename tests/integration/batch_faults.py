@@ -302,7 +302,8 @@ def changed_meanwhile(folder):
     """Somebody writes into a file after it was read, or after its result was stored (editing.md 1.7)."""
     for when in (1, 9):
         place = folder.copy(9)
-        environment = key_command(folder, place, f'[ "$n" = {when} ] && for f in f0.yaml f1.yaml; do echo "# by others" >> $f; done')
+        environment = key_command(
+            folder, place, f'[ "$n" -ge {when} ] && mkdir {folder.parent}/once{when} && for f in f0.yaml f1.yaml; do echo "# by others" >> $f; done')
         done = folder.run(place, "decrypt", "-r", "-i", ".", env=environment)
         check(done.returncode == 3 and b"changed since it was read" in done.stderr, f"{when}: {done.returncode} {done.stderr}")
         found = versions(folder, place, 9)
