@@ -121,12 +121,17 @@ Result<std::optional<SecureBytes>> changed_bytes(CommandContext& context, const 
                                                  const Input& input, const InputText& text, const EmitStyle& style) {
   const FormatType& format = *text.format;
   OpenedFile file = TRY(open_input(context, input, text));
-  const SecureBytes plain = TRY(in_context(decrypted_text(file), "{}", input.shown));
+  const SecureBytes plain = TRY(decrypted_text(file));
 
   ChangedText changed;
   bool is_equal = false;
+  const Value tree = TRY(decrypted_value(file));
+  TreePath path = request.path;
+  if (std::ranges::any_of(path, [](const PathComponent& c) { return std::holds_alternative<int64_t>(c); })) {
+    const Document document = TRY(format.scan(plain.expose_text(), ScanMode::kEncrypted));
+    path = TRY(path_in_plain(tree, document, path));
+  }
   if (request.value != nullptr) {
-    const Value tree = TRY(decrypted_value(file));
     const auto old = request.path.empty() ? fail(ErrorCode::kNotFound, "no path") : find_value(tree, request.path);
     is_equal = old && same_tree(**old, *request.value);
     if (is_equal && request.is_idempotent) return std::optional<SecureBytes>();
@@ -134,22 +139,20 @@ Result<std::optional<SecureBytes>> changed_bytes(CommandContext& context, const 
   if (is_equal) {
     changed.text = plain.clone();  // SOPS writes the file again (cli.md 5.4)
   } else if (request.value != nullptr) {
-    changed =
-        TRY(in_context(set_value(format, plain.expose_text(), request.path, *request.value, style), "{}", input.shown));
+    changed = TRY(set_value(format, plain.expose_text(), path, *request.value, style));
   } else {
-    auto result = unset_value(format, plain.expose_text(), request.path, style);
+    auto result = unset_value(format, plain.expose_text(), path, style);
     if (!result && result.error().code == ErrorCode::kNotFound && request.is_idempotent) {
       return std::optional<SecureBytes>();
     }
-    changed = TRY(in_context(std::move(result), "{}", input.shown));
+    changed = TRY(std::move(result));
   }
 
   UpdateOptions options;
   options.allow_plaintext = true;  // no alias is made here, and what the file shows it showed before
   options.style = style;
   options.whole_floats = changed.whole_floats;
-  EncryptResult updated =
-      TRY(in_context(update_text(file, changed.text.expose_text(), options, context.services), "{}", input.shown));
+  EncryptResult updated = TRY(update_text(file, changed.text.expose_text(), options, context.services));
   print_warnings(context, input, file.warnings);
   print_warnings(context, input, changed.warnings);
   return std::optional<SecureBytes>(text.encode(std::move(updated.text)));

@@ -409,6 +409,44 @@ Result<ChangedText> make_change(const FormatType& format, std::string_view plain
 
 }  // namespace
 
+Result<TreePath> path_in_plain(const Value& encrypted, const Document& plain, const TreePath& path) {
+  TreePath result = path;
+  const Value* there = &encrypted;
+  NodeId here = plain.branches.front().root;
+  for (size_t at = 0; at < result.size() && there != nullptr && here != kNoNode; ++at) {
+    if (plain.node(here).kind == NodeKind::kAlias) here = plain.node(here).target;
+    if (const auto* key = std::get_if<std::string>(&result[at])) {
+      if (there->kind != ValueKind::kMapping || plain.node(here).kind != NodeKind::kMapping) return result;
+      there = there->find(*key);
+      here = find_entry(plain, here, *key);
+      continue;
+    }
+    int64_t& index = std::get<int64_t>(result[at]);
+    if (there->kind != ValueKind::kSequence || plain.node(here).kind != NodeKind::kSequence || index < 0) return result;
+    const auto is_item = [](const Value& child) { return child.kind != ValueKind::kComment; };
+    const bool is_behind = index >= static_cast<int64_t>(there->children.size());
+    if (!is_behind && !is_item(there->children[static_cast<size_t>(index)])) {
+      return refused(path, at + 1, "the place of a comment, which is no value");
+    }
+    // The same item: as many items stand before it.
+    const auto end = is_behind ? there->children.end() : there->children.begin() + index;
+    auto items = std::count_if(there->children.begin(), end, is_item);
+    there = is_behind ? nullptr : &there->children[static_cast<size_t>(index)];
+    index = 0;
+    const NodeId list = here;
+    here = kNoNode;
+    for (NodeId id = list + 1; id < plain.node(list).next && here == kNoNode; id = plain.node(id).next) {
+      if (plain.node(id).has(kFlagUnseen)) continue;
+      if (plain.node(id).kind != NodeKind::kComment && items-- == 0) {
+        here = id;
+      } else {
+        ++index;
+      }
+    }
+  }
+  return result;
+}
+
 Result<ChangedText> set_value(const FormatType& format, std::string_view plain, const TreePath& path,
                               const Value& value, const EmitStyle& style) {
   if (!format.wraps && !path.empty() && path[0] == PathComponent("sops")) return reserved_entry();

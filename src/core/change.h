@@ -23,6 +23,12 @@ struct ChangedText {
   std::vector<std::string> warnings;  // for stderr
 };
 
+/// `path`, which counts as SOPS does in the tree of the encrypted file, as it counts in the document of the plain text
+/// for set_value() and unset_value(). Items are the same in both, but comments may take up other slots of a list where
+/// no metadata stand behind them (yaml.md 1.6). What leads nowhere stays as it is from there on. Errors: kUsage for the
+/// place of a comment.
+Result<TreePath> path_in_plain(const Value& encrypted, const Document& plain, const TreePath& path);
+
 /// `plain` with `value` at `path` of its first document, by SOPS's rules (cli.md 5.3): a missing entry is appended and
 /// built from the rest of the path, an index behind the end appends one item, a scalar in the way is replaced. Nothing
 /// else changes: aliases that would change with it are written out with the old content, and a warning says so

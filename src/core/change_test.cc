@@ -54,6 +54,11 @@ TEST(SetValue, RefusesWhatMeansNothing) {
   EXPECT_EQ(set(kText, R"(["sops"])", number("2")), "error: the top-level entry 'sops' is reserved for the metadata");
   EXPECT_EQ(set("{}", R"(["a"])", Value::scalar(ScalarType::kFloat, "+Inf"), "json"),
             "error: JSON has no way to write the float +Inf");
+  Value twice = Value::mapping();
+  twice.add("k", number("1"));
+  twice.add("k", number("2"));
+  EXPECT_EQ(set(kText, R"(["a"])", twice), "error: the text cannot be changed there without changing something else");
+  EXPECT_EQ(set("{\"a\": 1}", R"(["a"])", twice, "json"), "{\"a\": {\"k\": 1, \"k\": 2}}");
 }
 
 TEST(SetValue, ChangesTheFirstDocumentOnly) {

@@ -52,6 +52,8 @@ Result<SecureBytes> with_block_at_end(const OpenedFile& file, std::string_view p
     const std::vector<Branch>& old = file.document.branches;
     const Branch& from = i < old.size() && old[i].metadata != kNoNode ? old[i] : old.front();
     const Node& node = document.node(branch.metadata);
+    // A block does not fit between the braces of a root that has become `{}`: there it is written anew (step 5).
+    if (node.style == NodeStyle::kFlow && file.document.node(from.metadata).style != NodeStyle::kFlow) return reserved;
     edits.add_borrowed({node.key_span.begin, node.span.end}, metadata_text(file.document, from));
   }
   return edits.apply(reserved.expose_text());
@@ -349,7 +351,8 @@ Result<EncryptResult> update_text(const OpenedFile& file, std::string_view plain
   TRY(select_leaves(plan, selector));
   for (const size_t leaf : floats) {
     Node& node = plan.document.nodes[plan.walk.leaves[leaf].node];
-    if (node.type == ScalarType::kInt) node.type = ScalarType::kFloat;
+    // What stays in the clear is what it reads as.
+    if (node.type == ScalarType::kInt && plan.encrypt[leaf]) node.type = ScalarType::kFloat;
   }
   TRY(check_aliases(plan, options.allow_plaintext));
 

@@ -313,7 +313,9 @@ Result<BlockLayout> layout_near(const Document& document, NodeId container, cons
   } else {
     layout.step = lists && *lists > 0 ? *lists : configured;
   }
-  if (lists) layout.list_offset = style.indent && *lists > 0 ? configured : *lists;
+  // A list that stands a step right of its key needs no saying (yaml.md 5.1).
+  if (lists && *lists == 0) layout.list_offset = 0;
+  if (lists && *lists > 0 && *lists != layout.step && !style.indent) layout.list_offset = *lists;
   const QuotesView quotes = quotes_near(document, container);
   if (quotes.values) layout.quoting.plain_as = *quotes.values;
   if (quotes.keys) layout.plain_keys_as = *quotes.keys;
