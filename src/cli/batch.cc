@@ -155,7 +155,7 @@ class Batch {
     if (!args.text("config").empty()) options.config = absolute_path(args.text("config"), cwd);
     SearchResult found = TRY(find_files(args.positionals, options, context_.services));
     remains_ = std::move(found.remains);
-    for (Candidate& candidate : found.candidates) {
+    for (FoundFile& candidate : found.candidates) {
       BatchItem item;
       item.file = std::move(candidate.file);
       item.place = std::move(candidate.place);

@@ -33,7 +33,7 @@ class FileSearch {
           .exit(ExitStatus::kConflictingParameters);
     }
     const std::string path = absolute_path(word, cwd_);
-    Candidate candidate = candidate_for(path, word, basename(path));
+    FoundFile candidate = candidate_for(path, word, basename(path));
     auto info = or_exit(services_.files.info(path), ExitStatus::kCannotReadInput);
     if (!info) {
       candidate.error = std::move(info.error());
@@ -72,8 +72,8 @@ class FileSearch {
     if (info && *info) identities.insert({(*info)->device, (*info)->inode});
   }
 
-  static Candidate candidate_for(const std::string& path, const std::string& name, const std::string& place) {
-    Candidate candidate;
+  static FoundFile candidate_for(const std::string& path, const std::string& name, const std::string& place) {
+    FoundFile candidate;
     candidate.file.input.path = path;
     candidate.file.input.effective = path;
     candidate.file.input.shown = escape_for_message(name, kLongestShown);
@@ -82,7 +82,7 @@ class FileSearch {
     return candidate;
   }
 
-  void add(Candidate candidate, const FileInfo& info) {
+  void add(FoundFile candidate, const FileInfo& info) {
     const Identity identity{info.device, info.inode};
     const auto [first, is_new] = seen_.emplace(identity, candidate.file.input.shown);
     if (!is_new) candidate.skip = format("the same file as {}", first->second);
@@ -90,7 +90,7 @@ class FileSearch {
   }
 
   void add_error(const Place& place, Error error) {
-    Candidate candidate = candidate_for(place.path, place.name.empty() ? "." : place.name, place.place);
+    FoundFile candidate = candidate_for(place.path, place.name.empty() ? "." : place.name, place.place);
     error.context.push_back(candidate.file.input.shown);
     candidate.error = std::move(error);
     result_.candidates.push_back(std::move(candidate));
@@ -140,7 +140,7 @@ class FileSearch {
     // Gone, or something else, since the directory was read.
     if (!*info || (*info)->kind != FileInfo::Kind::kRegular) return;
     if (never_taken_.contains({(*info)->device, (*info)->inode})) return;
-    Candidate candidate = candidate_for(place.path, place.name, place.place);
+    FoundFile candidate = candidate_for(place.path, place.name, place.place);
     candidate.file.is_found = true;
     add(std::move(candidate), **info);
   }

@@ -11,7 +11,7 @@
 namespace sops {
 
 /// A file that was named or found, or a name that is of no use.
-struct Candidate {
+struct FoundFile {
   BatchFile file;
   std::string place;  // path below --output-dir: a named file's own name, a found one's path in the named directory
   std::optional<Error> error;  // there is no such file, it is a directory …
@@ -25,7 +25,7 @@ struct SearchOptions {
 };
 
 struct SearchResult {
-  std::vector<Candidate> candidates;  // in the order of the words; those of a directory sorted by path
+  std::vector<FoundFile> candidates;  // in the order of the words; those of a directory sorted by path
   std::vector<std::string> remains;   // absolute paths of files beside which temporary files of ours lie
 };
 

@@ -21,7 +21,7 @@ class FindingFiles : public ::testing::Test {
     auto found = find_files(words, options, world_.services());
     if (!found) return {to_string(found.error())};
     std::vector<std::string> lines;
-    for (const Candidate& candidate : found->candidates) {
+    for (const FoundFile& candidate : found->candidates) {
       std::string line = candidate.file.name + " -> " + candidate.place;
       if (!candidate.skip.empty()) line += " (" + candidate.skip + ")";
       if (candidate.error) line += " (" + to_string(*candidate.error) + ")";
