@@ -6,7 +6,8 @@ target_compile_options(sops_warnings INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror=unused-result -Werror=return-type
   $<$<BOOL:${SOPS_WERROR}>:-Werror>
   # `auto&& x = …; if (!x)` in TRY is a GNU statement expression on purpose.
-  $<$<CXX_COMPILER_ID:Clang>:-Wno-gnu-statement-expression -Wno-missing-designated-field-initializers>
+  $<$<CXX_COMPILER_ID:Clang>:-Wno-gnu-statement-expression -Wno-missing-designated-field-initializers
+    -Wno-deprecated-declarations>  # std::stable_sort of libstdc++ 12
   # g++ 12 sees overlapping copies in inlined std::string code where there are none (its bug 105329).
   $<$<CXX_COMPILER_ID:GNU>:-Wno-missing-field-initializers -Wno-restrict>)
 

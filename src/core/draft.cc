@@ -143,7 +143,7 @@ std::string target_hash(std::string_view target) { return hex_lower(sha256(as_by
 Result<std::string> store_draft(const std::string& target, const SecureBytes& sealed, Services& services) {
   std::optional<Error> why;
   const std::string folder = drafts_folder(services.environment);
-  for (const size_t place : {0, 1}) {
+  for (const size_t place : {size_t{0}, size_t{1}}) {
     if (place == 0) {
       if (folder.empty()) continue;
       if (auto made = services.files.make_folder(folder); !made) {

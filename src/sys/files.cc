@@ -155,7 +155,7 @@ class RealFiles final : public Files {
  private:
   static DirectoryEntry::Kind entry_kind(int directory, const dirent& entry) {
     using Kind = DirectoryEntry::Kind;
-    mode_t mode = DTTOIF(entry.d_type);
+    mode_t mode = static_cast<mode_t>(DTTOIF(entry.d_type));
     struct stat status;
     if (entry.d_type == DT_UNKNOWN) {
       mode = fstatat(directory, entry.d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 ? status.st_mode : 0;

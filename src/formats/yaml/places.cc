@@ -12,7 +12,7 @@ constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 // ---- Lines --------------------------------------------------------------------------------------------------------
 
 size_t break_length_before(std::string_view text, size_t at) {
-  for (size_t length : {3, 2, 1}) {
+  for (size_t length : {size_t{3}, size_t{2}, size_t{1}}) {
     if (at >= length && break_length(text, at - length) == length) return length;
   }
   return 0;
