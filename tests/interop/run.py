@@ -15,7 +15,7 @@ For every document x that SOPS accepts:
 What SOPS refuses, ours must refuse or name in docs/compatibility.md. A refusal that asks to be reported is always a failure. A failing document is kept in the folder of --failures, made smaller, with a note how to see it.
 Without --oracle only accept (in sum), roundtrip and crash are checked. Standard library only.
 
-With --server (server.cc) the commands run in one process, but those of every 20th document in processes of their own: starting them takes most
+With --server (server/server.cc) the commands run in one process, but those of every 20th document in processes of their own: starting them takes most
 of the time.
 
     run.py --sops PROGRAM [--oracle PROGRAM] [--server PROGRAM] [--count N] [--seed S] [--jobs N]
@@ -89,7 +89,7 @@ class Oracle:
 
 
 class Server:
-    """The program under test as a running process (server.cc). Answers as subprocess.run() does."""
+    """The program under test as a running process (server/server.cc). Answers as subprocess.run() does."""
 
     def __init__(self, program, environment):
         self.program, self.environment = program, environment
@@ -400,7 +400,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sops", required=True)
     parser.add_argument("--oracle")
-    parser.add_argument("--server", help="runs the commands of most documents instead of the program (server.cc)")
+    parser.add_argument("--server", help="runs the commands of most documents instead of the program (server/server.cc)")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", default="1")
     parser.add_argument("--first", type=int, default=0, help="number of the first document")
