@@ -36,7 +36,6 @@ enum class ExitStatus : int {
   kBadKmsContext = 6,
   kBadSetFormat = 7,
   kConflictingParameters = 8,
-  kCannotEncryptMac = 21,
   kCannotEncryptTree = 23,
   kCannotDecryptTree = 25,
   kCannotChangeKeysOfMissingFile = 49,
@@ -48,7 +47,6 @@ enum class ExitStatus : int {
   kNoDataKey = 128,
   kFileNotModified = 200,
   kEditorFailed = 201,
-  kVersionCompareFailed = 202,
   kAlreadyEncrypted = 203,
 };
 

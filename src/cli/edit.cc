@@ -82,11 +82,14 @@ Result<Input> find_target(CommandContext& context) {
 }
 
 Result<void> open_existing(CommandContext& context, Edited& edited) {
-  edited.text = TRY(read_input(context, edited.input, *edited.format));
+  const std::string& shown = edited.input.shown;
+  edited.text = TRY(in_context(read_input(context, edited.input, *edited.format), "{}", shown));
   edited.file = TRY(open_input(context, edited.input, edited.text));
-  SecureBytes plain = TRY(decrypted_text(*edited.file));
-  if (edited.shows_keys)
-    plain = TRY(show_keys(plain.expose_text(), *edited.format, edited.file->metadata, edited.style));
+  SecureBytes plain = TRY(in_context(decrypted_text(*edited.file), "{}", shown));
+  if (edited.shows_keys) {
+    auto with_keys = show_keys(plain.expose_text(), *edited.format, edited.file->metadata, edited.style);
+    plain = TRY(in_context(std::move(with_keys), "{}", shown));
+  }
   edited.base = edited.encode(std::move(plain));
   edited.base_sha256 = hex_lower(sha256(edited.text.bytes.expose()));
   edited.keys = edited.file->metadata;
@@ -132,7 +135,7 @@ Result<Edited> open_target(CommandContext& context) {
   }
   edited.shows_keys = context.args.flag("show-master-keys");
   edited.style = TRY(emit_style(context, *edited.format));
-  TRY(in_context(edited.is_new ? open_new(context, edited) : open_existing(context, edited), "{}", edited.input.shown));
+  TRY(edited.is_new ? in_context(open_new(context, edited), "{}", edited.input.shown) : open_existing(context, edited));
   return edited;
 }
 

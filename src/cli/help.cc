@@ -57,7 +57,6 @@ constexpr Explained kStatuses[] = {
     {"6", "the value of --encryption-context is malformed"},
     {"7", "the path or the value to set is malformed", "set"},
     {"8", "flags exclude each other, or more than one selection setting"},
-    {"21", "the MAC cannot be encrypted"},
     {"23", "a value cannot be encrypted"},
     {"25", "a value cannot be decrypted: another key, or the file was changed"},
     {"49", "keys of a missing file cannot be changed", "rotate"},
@@ -69,7 +68,6 @@ constexpr Explained kStatuses[] = {
     {"128", "no key gives the data key"},
     {"200", "the file was not changed in the editor", "edit"},
     {"201", "the editor cannot be run, or failed", "edit"},
-    {"202", "the file's version cannot be compared", "edit"},
     {"203", "the file is encrypted already"},
     {"other", "exec-env and exec-file: that of the command; 128 + N if signal N ended it"},
 };
