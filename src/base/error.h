@@ -24,6 +24,7 @@ enum class ErrorCode {
   kUnsupported,  // well formed, but not something we can do
   kUsage,        // the caller asked for something that makes no sense
   kIo,           // the operating system reported an error
+  kNeedsPerson,  // somebody would have to be asked, which was not allowed
 };
 
 /// The exit statuses of SOPS (spec cli.md 3.12). An Error carries the one that SOPS would end with, because scripts

@@ -86,7 +86,7 @@ class FakeKey final : public MasterKey {
  public:
   explicit FakeKey(std::string id) : id_(std::move(id)) {}
   Result<FieldMap> wrap(const SecureBytes&, Services&) const override { return FieldMap(); }
-  Result<SecureBytes> unwrap(const FieldMap&, Services&) const override { return SecureBytes(); }
+  Result<SecureBytes> unwrap(const FieldMap&, const UnwrapOptions&, Services&) const override { return SecureBytes(); }
   std::string id() const override { return id_; }
 
  private:
@@ -178,7 +178,8 @@ struct Search {
   explicit Search(std::string cwd) : files(cwd) { fake.environment.folder = std::move(cwd); }
 
   std::string find(const ConfigQuery& query) {
-    Services services{files, fake.clock, fake.random, fake.environment, fake.processes, fake.terminal, fake.commands};
+    Services services{files,         fake.clock,    fake.random, fake.environment, fake.processes,
+                      fake.terminal, fake.commands, fake.http,   fake.run};
     warnings.clear();
     Result<std::optional<Config>> found = load_config(query, services, warnings);
     if (!found) return "error: " + to_string(found.error());

@@ -22,7 +22,9 @@ class OpenKey final : public MasterKey {
     for (uint8_t byte : secret.expose()) text += format("{:02x}", byte);
     return FieldMap{{"recipient", id_}, {"enc", text}};
   }
-  Result<SecureBytes> unwrap(const FieldMap&, Services&) const override { return fail(ErrorCode::kNotMine, "no"); }
+  Result<SecureBytes> unwrap(const FieldMap&, const UnwrapOptions&, Services&) const override {
+    return fail(ErrorCode::kNotMine, "no");
+  }
   std::string id() const override { return id_; }
 
  private:

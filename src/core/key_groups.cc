@@ -40,7 +40,7 @@ std::vector<const KeyEntry*> in_order(const KeyGroup& group, const DecryptionOrd
 
 Result<SecureBytes> unwrap_entry(const KeyEntry& entry, Services& services) {
   const auto key = TRY(master_key_of(entry));
-  return TRY(key->unwrap(entry.fields, services));
+  return TRY(key->unwrap(entry.fields, {}, services));
 }
 
 // The names of a key in reports, even of one whose source we do not have (cli.md 3.7).

@@ -24,7 +24,9 @@ class PlainKey final : public MasterKey {
     if (!works_) return fail(ErrorCode::kDenied, "{} says no", id_);
     return FieldMap{{"recipient", id_}, {"enc", format("{} bytes", secret.size())}};
   }
-  Result<SecureBytes> unwrap(const FieldMap&, Services&) const override { return fail(ErrorCode::kNotMine, "no"); }
+  Result<SecureBytes> unwrap(const FieldMap&, const UnwrapOptions&, Services&) const override {
+    return fail(ErrorCode::kNotMine, "no");
+  }
   std::string id() const override { return id_; }
 
  private:
@@ -110,7 +112,9 @@ class MeetingKey final : public MasterKey {
     if (!met) return fail(ErrorCode::kUnavailable, "the others were not asked meanwhile");
     return FieldMap{{"enc", "x"}};
   }
-  Result<SecureBytes> unwrap(const FieldMap&, Services&) const override { return fail(ErrorCode::kNotMine, "no"); }
+  Result<SecureBytes> unwrap(const FieldMap&, const UnwrapOptions&, Services&) const override {
+    return fail(ErrorCode::kNotMine, "no");
+  }
   std::string id() const override { return "far"; }
 
  private:

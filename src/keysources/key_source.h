@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -27,6 +28,12 @@ using FieldMap = std::map<std::string, FieldValue>;
 /// Text of a field, "" if it is missing or no text.
 std::string_view field_text(const FieldMap& fields, std::string_view name);
 
+/// How one attempt to unwrap may go (keys.md 1).
+struct UnwrapOptions {
+  bool may_ask = true;   // a person may be asked: passphrase, pinentry, MFA code, touch (keys.md 1.3)
+  std::stop_token stop;  // asks for an end as soon as another key has given the data key
+};
+
 /// A master key: something that can wrap the data key. Immutable: wrapping returns a value, it does not change the key.
 class MasterKey {
  public:
@@ -39,8 +46,10 @@ class MasterKey {
 
   /// Recovers what wrap() was given from the entry `wrapped` of a file.
   /// Errors: kNotMine if no identity of this machine fits (expected, reported in sum only); kDenied, kUnavailable,
-  /// kMalformed, kAuthFailed, kUnsupported. The caller goes on to the next key in any case.
-  virtual Result<SecureBytes> unwrap(const FieldMap& wrapped, Services& services) const = 0;
+  /// kMalformed, kAuthFailed, kUnsupported; kNeedsPerson if it takes an answer of a person and `options` does not allow
+  /// to ask. The caller goes on to the next key in any case.
+  virtual Result<SecureBytes> unwrap(const FieldMap& wrapped, const UnwrapOptions& options,
+                                     Services& services) const = 0;
 
   /// SOPS's KEY_ID (cli.md 3.7): the name in reports and differences, and the identity by which keys are equal.
   virtual std::string id() const = 0;

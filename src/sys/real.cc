@@ -11,6 +11,7 @@
 #include <cstdlib>
 
 #include "sys/real_parts.h"
+#include "sys/run_state.h"
 
 namespace sops {
 
@@ -71,7 +72,9 @@ struct RealServices::Parts {
   std::unique_ptr<Processes> processes = make_real_processes();
   std::unique_ptr<Terminal> terminal = make_real_terminal();
   std::unique_ptr<Commands> commands = make_real_commands();
-  Services services{*files, clock, random, environment, *processes, *terminal, *commands};
+  std::unique_ptr<Http> http = make_real_http();
+  RunState run;
+  Services services{*files, clock, random, environment, *processes, *terminal, *commands, *http, run};
 };
 
 RealServices::RealServices() : parts_(std::make_unique<Parts>()) {}

@@ -201,6 +201,12 @@ class Terminal {
 /// Commands that the user named: sys/commands.h.
 class Commands;
 
+/// The network: sys/http.h.
+class Http;
+
+/// What is shared by all files of a run: sys/run_state.h.
+class RunState;
+
 /// The outside world. Borrowed, all non-null.
 struct Services {
   Files& files;
@@ -210,6 +216,8 @@ struct Services {
   Processes& processes;
   Terminal& terminal;
   Commands& commands;
+  Http& http;
+  RunState& run;
 };
 
 }  // namespace sops

@@ -6,7 +6,7 @@
 //   FakeServices world;
 //   world.environment.set("SOPS_AGE_KEY_FILE", "/keys.txt");
 //   world.files.put("/keys.txt", "AGE-SECRET-KEY-1…");
-//   auto key = master_key->unwrap(fields, world.services());
+//   auto key = master_key->unwrap(fields, {}, world.services());
 #pragma once
 
 #include <cstdint>
@@ -26,6 +26,8 @@
 #include "base/secure_bytes.h"
 #include "base/text.h"
 #include "sys/commands.h"
+#include "sys/http.h"
+#include "sys/run_state.h"
 #include "sys/services.h"
 
 namespace sops {
@@ -470,6 +472,25 @@ class FakeCommands final : public Commands {
   int folders_ = 0;
 };
 
+/// A network of which the test says what it answers. Without an answer every host is unreachable.
+class FakeHttp final : public Http {
+ public:
+  /// What a request gets; called from the thread that sends it, one at a time.
+  std::function<Result<HttpAnswer>(const HttpRequest&)> answer;
+  /// Every request, in order: "POST https://…".
+  std::vector<std::string> log;
+
+  Result<HttpAnswer> send(const HttpRequest& request, std::stop_token) override {
+    const std::lock_guard lock(mutex_);
+    log.push_back(format("{} {}", request.method, request.url));
+    if (!answer) return fail(ErrorCode::kUnavailable, "there is no network here: {}", request.url);
+    return answer(request);
+  }
+
+ private:
+  std::mutex mutex_;
+};
+
 /// All of them together.
 struct FakeServices {
   MemoryFiles files;
@@ -479,6 +500,8 @@ struct FakeServices {
   FakeProcesses processes;
   FakeTerminal terminal;
   FakeCommands commands;
+  FakeHttp http;
+  RunState run;
 
   /// Borrowed views of the members. The result lives as long as this object.
   Services& services() { return services_; }
@@ -488,7 +511,7 @@ struct FakeServices {
   FakeServices& operator=(const FakeServices&) = delete;
 
  private:
-  Services services_{files, clock, random, environment, processes, terminal, commands};
+  Services services_{files, clock, random, environment, processes, terminal, commands, http, run};
 };
 
 }  // namespace sops

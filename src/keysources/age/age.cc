@@ -69,7 +69,7 @@ class AgeKey final : public MasterKey {
     return fields;
   }
 
-  Result<SecureBytes> unwrap(const FieldMap& wrapped, Services& services) const override {
+  Result<SecureBytes> unwrap(const FieldMap& wrapped, const UnwrapOptions&, Services& services) const override {
     // The text is checked before identities are looked for: that may run a program.
     const std::vector<uint8_t> bytes = TRY(armor_decode(field_text(wrapped, "enc")));
     const FileView file = TRY(parse_file(bytes));

@@ -75,7 +75,7 @@ Result<SecureBytes> unwrap(std::string_view enc, FakeServices& world, std::strin
   FieldMap fields;
   fields["recipient"] = std::string(recipient);
   fields["enc"] = std::string(enc);
-  return key_for(recipient)->unwrap(fields, world.services());
+  return key_for(recipient)->unwrap(fields, {}, world.services());
 }
 
 // A world with a home folder and nothing else.

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MPL-2.0
+//
+// What lives as long as one run of the program and is shared by all its files and threads: temporary credentials, the
+// answer of a key command, the number of programs running at once. Owned by Services, so that nothing is global and
+// each test has its own.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <typeindex>
+
+namespace sops {
+
+/// One object of each type, made when it is first asked for.
+class RunState {
+ public:
+  /// The object of type T, made without arguments by the first caller. It lives as long as this; T guards itself
+  /// against its threads.
+  template <typename T>
+  T& get() {
+    const std::lock_guard lock(mutex_);
+    std::shared_ptr<void>& slot = objects_[std::type_index(typeid(T))];
+    if (slot == nullptr) slot = std::make_shared<T>();
+    return *static_cast<T*>(slot.get());
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::type_index, std::shared_ptr<void>> objects_;
+};
+
+}  // namespace sops
