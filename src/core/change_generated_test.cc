@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <numeric>
 #include <random>
 #include <set>
 
@@ -218,7 +219,8 @@ class History {
       file.walk.aad(file.document, leaf, aad);
       // A scalar on the way may have given its place to a mapping.
       if (leaf.branch == 0 && (aad.starts_with(changed) || changed.starts_with(aad))) continue;
-      const std::string_view ciphertext = file.document.node(leaf.node).text;
+      std::string_view ciphertext = file.document.node(leaf.node).text;  // a block scalar's with its line ends
+      ciphertext = ciphertext.substr(0, ciphertext.find_last_not_of('\n') + 1);
       ASSERT_NE(text_.find(ciphertext), std::string::npos) << aad << " " << ciphertext;
     }
   }
@@ -255,8 +257,11 @@ TEST(ChangeHistories, ReadAsTheyShouldAndNeverUseANonceTwice) {
 
   const char* wanted = std::getenv("SOPS_TEST_HISTORIES");
   const size_t count = wanted != nullptr ? std::strtoul(wanted, nullptr, 10) : kHistories;
+  std::vector<unsigned> seeds(count);
+  std::iota(seeds.begin(), seeds.end(), 0u);
+  seeds.push_back(7165);  // once a value of the first document lent its ciphertext to the second
   size_t files = 0, changes = 0, rewritten = 0, refusals = 0;
-  for (unsigned seed = 0; seed < count; ++seed) {
+  for (const unsigned seed : seeds) {
     History history(seed, world, groups);
     if (!history.is_valid()) continue;
     ++files;

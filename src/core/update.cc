@@ -162,9 +162,13 @@ class OldCiphertexts {
       if (!plan_.encrypt[i] || !plan_.ciphertexts[i].empty()) continue;
       const auto range = others.equal_range(new_key(i));
       if (range.first == range.second || !same_number(i, range.first->second)) continue;
-      // Of several equal ones the earliest, so that items of a list keep their order.
+      // Of several equal ones that of the same document and then the earliest, so that items of a list keep their
+      // order.
+      const auto rank = [&](const auto& candidate) {
+        return std::pair(!is_same_branch(i, candidate.second), candidate.second);
+      };
       const auto earliest =
-          std::min_element(range.first, range.second, [](const auto& a, const auto& b) { return a.second < b.second; });
+          std::min_element(range.first, range.second, [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
       lend_one(i, earliest->second);
       others.erase(earliest);
     }
@@ -181,6 +185,12 @@ class OldCiphertexts {
   // A float that was set is no integer that was there, though both look the same.
   bool same_number(size_t i, size_t old) const {
     return std::ranges::count(floats_, i) == 0 || file_.values[old].value.type == ScalarType::kFloat;
+  }
+
+  // Paths do not tell documents of a stream apart. Where as many are there as before, each is what it was.
+  bool is_same_branch(size_t i, size_t old) const {
+    return plan_.document.branches.size() != file_.document.branches.size() ||
+           plan_.walk.leaves[i].branch == file_.walk.leaves[old].branch;
   }
 
   LeafKey old_key(size_t i) const {
@@ -206,7 +216,7 @@ class OldCiphertexts {
   // True if leaf `i` of the plan is leaf `old` of the file. Lends its ciphertext then, if both are encrypted.
   bool try_lend(size_t i, size_t old) {
     const LeafValue& value = file_.values[old];
-    if (value.was_encrypted != plan_.encrypt[i]) return false;
+    if (value.was_encrypted != plan_.encrypt[i] || !is_same_branch(i, old)) return false;
     if (!plan_.encrypt[i]) {
       const Node& node = plan_.document.node(plan_.walk.leaves[i].node);
       return value.value.type == node.type && value.value.text == node.text;
