@@ -64,6 +64,8 @@ TEST(SetValue, RefusesWhatMeansNothing) {
 TEST(SetValue, ChangesTheFirstDocumentOnly) {
   EXPECT_EQ(set("a: 1\n---\na: 1\n", R"(["a"])", number("2")), "a: 2\n---\na: 1\n");
   EXPECT_EQ(set("a: 1\n---\na: 1\n", R"(["b"])", number("2")), "a: 1\nb: 2\n---\na: 1\n");
+  // The comment counts to the first document in SOPS (yaml.md 1.3), but stands in the second.
+  EXPECT_EQ(set("a: 1\n---\n# c\n\na: 1\n", R"(["b"])", number("2")), "a: 1\nb: 2\n---\n# c\n\na: 1\n");
 }
 
 TEST(SetValue, SpellsWholeFloatsAsSopsAndNotesThem) {

@@ -102,9 +102,16 @@ size_t skip_space(std::string_view text, size_t at) {
 
 // The end of the last text in a subtree, comments included.
 size_t subtree_end(const Document& document, NodeId id) {
+  // SOPS counts a comment at the top of the next document to this one when a blank line follows it (yaml.md 1.3).
+  size_t document_end = document.text.size();
+  for (const Branch& branch : document.branches) {
+    if (branch.root <= id) document_end = branch.text.end;
+  }
   size_t end = entry_end(document.node(id));
   for (NodeId inner = id + 1; inner < document.node(id).next; ++inner) {
-    end = std::max(end, entry_end(document.node(inner)));
+    const Node& node = document.node(inner);
+    if (node.kind == NodeKind::kComment && node.span.begin >= document_end) continue;
+    end = std::max(end, entry_end(node));
   }
   return end;
 }
