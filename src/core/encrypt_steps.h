@@ -45,6 +45,15 @@ struct Encrypted {
   const Leaf& leaf(size_t planned) const { return walk.leaves[index(planned)]; }
 };
 
+/// How many leaves a thread takes at once.
+inline constexpr size_t kLeavesPerPiece = 1024;
+
+/// False for nulls and empty texts, which stay as they are (format.md 2.11, 2.12).
+bool can_be_encrypted(const Document& document, const Leaf& leaf);
+
+/// Gives a leaf a ciphertext that is not that of an older version.
+void set_fresh(Plan& plan, size_t leaf, std::string_view ciphertext);
+
 /// The type in a leaf's ciphertext. REQUIRES: it is no null.
 std::string_view leaf_tag(const Document& document, const Leaf& leaf);
 
