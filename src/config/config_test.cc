@@ -93,7 +93,7 @@ class FakeKey final : public MasterKey {
   std::string id_;
 };
 
-Result<MasterKeys> fake_list(std::string_view list) {
+Result<MasterKeys> fake_list(std::string_view list, const KeyOptions&) {
   MasterKeys keys;
   for (const std::string_view part : split(list, ',')) {
     if (part == "bad") return fail(ErrorCode::kMalformed, "no key: {}", part);
