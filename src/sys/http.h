@@ -16,10 +16,13 @@
 
 namespace sops {
 
-/// A header field. Names are sent as they stand and compared without regard to case.
+/// A header field. Names are sent as they stand and compared without regard to case. A value may be a token, so each
+/// copy of one is wiped when it dies.
 struct HttpHeader {
   std::string name;
   std::string value;
+
+  ~HttpHeader() { wipe({reinterpret_cast<uint8_t*>(value.data()), value.size()}); }
 };
 
 /// A request. `Host` and `Content-Length` are made from `url` and `body` unless they stand among the headers.
