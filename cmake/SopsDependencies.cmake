@@ -20,4 +20,5 @@ target_link_libraries(sops_third_party_crypto INTERFACE Threads::Threads ${CMAKE
 sops_static_library(NAME yaml ARCHIVE libyaml.a HEADER yaml.h)
 sops_static_library(NAME re2 ARCHIVE libre2.a HEADER re2/re2.h)
 target_link_libraries(sops_third_party_re2 INTERFACE Threads::Threads)
+sops_static_library(NAME expat ARCHIVE libexpat.a HEADER expat.h)
 find_path(SOPS_fmt_INCLUDE fmt/core.h REQUIRED)

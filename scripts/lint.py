@@ -45,6 +45,7 @@ THIRD_PARTY = [
     (r"fmt/.*", ["base"]),
     (r"curl/.*", ["sys/http_curl"]),
     (r"toml.*", ["formats/toml"]),
+    (r"expat\.h", ["cloud/aws"]),
     (r"(unistd|fcntl|poll|pwd|grp|termios|signal|dirent|sched|syslog|dlfcn)\.h|sys/.*|linux/.*",
      ["sys", "base/secure_bytes.cc", "base/parallel.cc", "cli/main.cc", "cli/ui.cc"]),
 ]
