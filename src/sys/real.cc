@@ -97,7 +97,7 @@ struct RealServices::Parts {
   std::unique_ptr<Processes> processes = make_real_processes();
   std::unique_ptr<Terminal> terminal = make_real_terminal();
   std::unique_ptr<Commands> commands = make_real_commands();
-  std::unique_ptr<Http> http = make_real_http();
+  std::unique_ptr<Http> http = make_real_http(*files, environment);
   RunState run;
   Services services{*files, clock, random, environment, *processes, *terminal, *commands, *http, run};
 };
