@@ -186,9 +186,10 @@ bool ProfileView::has_sso() const {
       [&](std::string_view property) { return !text(property).empty(); });
 }
 
-bool ProfileView::has_credentials() const {
-  return keys() || has_sso() ||
-         std::ranges::any_of(kExclusive, [&](const ExclusiveProperty& one) { return !text(one.name).empty(); });
+bool ProfileView::has_credentials(IgnoreSource ignore) const {
+  return keys() || has_sso() || std::ranges::any_of(kExclusive, [&](const ExclusiveProperty& one) {
+           return !text(one.name).empty() && !(ignore == IgnoreSource::kYes && one.name == "source_profile");
+         });
 }
 
 std::string ProfileView::describe() const {

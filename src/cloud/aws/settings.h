@@ -55,8 +55,9 @@ class ProfileView {
   std::string_view service_endpoint(std::string_view service) const;
   /// Any of the keys that ask for IAM Identity Center is there.
   bool has_sso() const;
-  /// A source_profile may name this one (keys-aws.md 7.5).
-  bool has_credentials() const;
+  /// A source_profile may name this one (keys-aws.md 7.5). The second time on the way its own source does not count.
+  enum class IgnoreSource { kNo, kYes };
+  bool has_credentials(IgnoreSource ignore) const;
   /// "profile 'prod' in ~/.aws/config"
   std::string describe() const;
 
