@@ -451,7 +451,9 @@ Result<std::optional<EncryptedInput>> read_encrypted_input(CommandContext& conte
     }
   }
   EncryptedInput encrypted;
-  encrypted.format = TRY(in_context(std::move(format), "{}", input.shown));
+  if (!format)
+    return in_context(Result<std::optional<EncryptedInput>>(fail(std::move(format.error()))), "{}", input.shown);
+  encrypted.format = *format;
   encrypted.text = TRY(in_context(read_input(context, input, *encrypted.format), "{}", input.shown));
   if (file.is_found && !may_be_encrypted(encrypted.text.text())) return std::optional<EncryptedInput>();
   return std::optional(std::move(encrypted));

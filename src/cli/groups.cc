@@ -51,7 +51,7 @@ Result<MasterKeyList> new_group(CommandContext& context, MasterKeys& owner) {
   }
   for (const KeySourceType* source : all_key_sources()) {
     for (const std::string& list : context.args.all(source->flag)) {
-      MasterKeys keys = TRY(in_context(source->from_list(list), "--{}", source->flag));
+      MasterKeys keys = TRY(in_context(source->from_list(list, {}), "--{}", source->flag));
       for (std::unique_ptr<MasterKey>& key : keys) {
         group.emplace_back(source, key.get());
         owner.push_back(std::move(key));

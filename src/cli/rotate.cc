@@ -35,7 +35,7 @@ Result<MasterKeys> keys_of_flag(CommandContext& context, std::string_view source
     return fail(ErrorCode::kUnsupported, "--{}: {} keys are not supported yet", flag, source)
         .hint("use SOPS for these keys");
   }
-  return in_context(type->from_list(list), "--{}", flag);
+  return in_context(type->from_list(list, {}), "--{}", flag);
 }
 
 }  // namespace

@@ -69,7 +69,7 @@ Result<void> add_keys_of_flags(CommandContext& context, EncryptionSettings& sett
     if (const KeySourceType* source = find_key_source(id)) {
       const std::string list = context.args.text(source->flag);
       if (list.empty()) continue;
-      MasterKeys keys = TRY(in_context(source->from_list(list), "--{}", source->flag));
+      MasterKeys keys = TRY(in_context(source->from_list(list, {}), "--{}", source->flag));
       for (std::unique_ptr<MasterKey>& key : keys) {
         group.emplace_back(source, key.get());
         settings.keys.push_back(std::move(key));
