@@ -5,7 +5,7 @@
 #include <array>
 #include <charconv>
 
-#include "core/rfc3339.h"
+#include "base/rfc3339.h"
 
 namespace sops {
 
