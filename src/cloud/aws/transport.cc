@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 
+#include "base/duration.h"
 #include "base/rfc3339.h"
 #include "base/text.h"
 #include "cloud/aws/sigv4.h"
@@ -274,34 +274,14 @@ void Hosts::give_back(const std::string& host, int amount) {
 
 Result<Milliseconds> Deadline::read(Environment& environment) {
   constexpr Milliseconds kUsual(20000);
-  constexpr double kLongest = 24 * 3600 * 1000.0;
   const std::string text = environment_text(environment, "SOPS_KEY_TIMEOUT").value_or("");
   if (text.empty()) return kUsual;
-  double total = 0;
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    double amount = 0;
-    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), amount, std::chars_format::fixed);
-    const size_t size = static_cast<size_t>(end - rest.data());
-    if (error != std::errc() || size == 0 || amount < 0) total = -1;
-    rest.remove_prefix(std::max<size_t>(size, 1));
-    if (total < 0) break;
-    const bool is_only = size == text.size();
-    double unit = is_only ? 1000 : 0;
-    for (const auto& [name, value] : std::initializer_list<std::pair<std::string_view, double>>{
-             {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}}) {
-      if (unit != 0 || !rest.starts_with(name)) continue;
-      unit = value;
-      rest.remove_prefix(name.size());
-    }
-    total = unit == 0 ? -1 : total + amount * unit;
-    if (total < 0) break;
-  }
-  if (total <= 0) {
+  const auto time = parse_duration(text);
+  if (!time) {
     return fail(ErrorCode::kMalformed, "SOPS_KEY_TIMEOUT is '{}', but must be a time such as 30s or 1m30s",
                 escape_for_message(text));
   }
-  return Milliseconds(static_cast<int64_t>(std::min(total, kLongest)));
+  return *time;
 }
 
 Result<Incoming> send(const Outgoing& outgoing, const Context& context) {
