@@ -29,7 +29,7 @@ LAYERS = {
     "cloud/*": ["sys", "crypto", "formats/json", "formats/format.h", "tree"],
     "keysources": ["sys/services.h"],                          # key_source.h and the registry
     "keysources/*": ["keysources/key_source.h", "cloud", "crypto", "sys"],
-    "core": ["tree", "crypto", "pattern", "sys/services.h", "keysources/key_source.h", "formats/format.h"],
+    "core": ["tree", "crypto", "pattern", "sys/services.h", "sys/run_state.h", "keysources/key_source.h", "formats/format.h"],
     "config": ["tree", "pattern", "formats/yaml", "formats/format.h", "keysources/key_source.h", "sys/services.h", "core/selection.h"],
     "keyservice": ["keysources/key_source.h", "crypto", "sys"],
     "api": ["*"],

@@ -2,6 +2,9 @@
 #include "cli/common.h"
 
 #include <array>
+#include <map>
+#include <optional>
+#include <utility>
 
 #include "base/path.h"
 #include "cli/later.h"
@@ -238,6 +241,26 @@ Result<void> write_output(CommandContext& context, const Output& output, const S
   return {};
 }
 
+namespace {
+
+using LabelsByKey = std::map<std::pair<std::string, std::string>, std::string>;
+
+// The first label counts that a key has anywhere.
+void add_labels(const Config& config, LabelsByKey& labels) {
+  for (const CreationRule& rule : config.creation_rules.value_or(std::vector<CreationRule>())) {
+    for (const KeyGroupSpec& group : rule.groups) {
+      for (const KeySpec& spec : group.keys) {
+        if (spec.label.empty()) continue;
+        const auto keys = make_master_keys({.keys = {spec}}, all_key_sources());
+        if (!keys) continue;
+        for (const auto& key : *keys) labels.try_emplace({spec.source, key->id()}, spec.label);
+      }
+    }
+  }
+}
+
+}  // namespace
+
 Result<void> require_local_keys(CommandContext& context) {
   constexpr std::string_view kFlag = "enable-local-keyservice";
   if (const std::string uri = context.args.text("keyservice"); !uri.empty()) {
@@ -248,11 +271,27 @@ Result<void> require_local_keys(CommandContext& context) {
       .hint("leave out --enable-local-keyservice=false and $SOPS_ENABLE_LOCAL_KEYSERVICE");
 }
 
+KeyLabels key_labels(CommandContext& context, const Input& input) {
+  return [&context, path = input.effective, labels = std::optional<LabelsByKey>()](std::string_view source,
+                                                                                   std::string_view id) mutable {
+    if (!labels) {
+      labels.emplace();
+      std::vector<std::string> unheard;
+      const auto config =
+          load_config({.explicit_path = context.args.text("config"), .target = path}, context.services, unheard);
+      if (config && *config) add_labels(**config, *labels);
+    }
+    const auto found = labels->find({std::string(source), std::string(id)});
+    return found != labels->end() ? found->second : std::string();
+  };
+}
+
 Result<OpenedFile> open_input(CommandContext& context, const Input& input, const InputText& text) {
   TRY(or_exit(require_local_keys(context), ExitStatus::kNoDataKey));
   OpenOptions options;
   options.ignore_mac = context.args.flag("ignore-mac");
-  options.order = TRY(parse_decryption_order(context.args.text("decryption-order")));
+  options.keys.order = TRY(parse_decryption_order(context.args.text("decryption-order")));
+  options.keys.labels = key_labels(context, input);
   return in_context(open_file(text.text(), *text.format, options, context.services), "{}", input.shown);
 }
 

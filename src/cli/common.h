@@ -92,6 +92,10 @@ Result<InputText> read_input(CommandContext& context, const Input& input, const 
 /// --enable-local-keyservice=false leaves nobody who could wrap or unwrap a data key. Errors: kUnavailable.
 Result<void> require_local_keys(CommandContext& context);
 
+/// What the configuration that belongs to the input calls keys (keys.md 1.7). It is looked for when the first name is
+/// asked for; one that is missing or broken gives no names. The context must outlive the result.
+KeyLabels key_labels(CommandContext& context, const Input& input);
+
 /// Opens an encrypted input with the flags of decrypt_flags(). `text` must outlive the result.
 Result<OpenedFile> open_input(CommandContext& context, const Input& input, const InputText& text);
 

@@ -95,7 +95,7 @@ Result<int> change_groups(CommandContext& context, const ChangeGroups& change) {
                   groups.size())
           .hint("choose another with --shamir-secret-sharing-threshold");
     }
-    auto recovered = recover_file_key(file, OpenOptions().order, context.services);
+    auto recovered = recover_file_key(file, {.order = {}, .labels = key_labels(context, input)}, context.services);
     if (!recovered) {  // cli.md 6.4: no 128 here
       recovered.error().exit_status.reset();
       return fail(std::move(recovered.error()));

@@ -16,11 +16,10 @@ struct LaterKeySource {
   std::string_view environment;
 };
 
-inline constexpr std::array<LaterKeySource, 5> kLaterKeySources = {{
+inline constexpr std::array<LaterKeySource, 4> kLaterKeySources = {{
     {"gcp_kms", "gcp-kms", "", "SOPS_GCP_KMS_IDS"},
     {"hckms", "hckms", "", "SOPS_HUAWEICLOUD_KMS_IDS"},
     {"azure_kv", "azure-kv", "", "SOPS_AZURE_KEYVAULT_URLS"},
-    {"pgp", "pgp", "p", "SOPS_PGP_FP"},
     {"hc_vault", "hc-vault-transit", "", "SOPS_VAULT_URIS"},
 }};
 

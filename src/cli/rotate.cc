@@ -66,7 +66,7 @@ bool has_key_edits(const ParsedArgs& args) {
 Result<RotateRequest> rotate_request(CommandContext& context) {
   RotateRequest request;
   request.open.ignore_mac = context.args.flag("ignore-mac");
-  request.open.order = TRY(parse_decryption_order(context.args.text("decryption-order")));
+  request.open.keys.order = TRY(parse_decryption_order(context.args.text("decryption-order")));
   const KeyOptions options = key_options_or_warning(context);
   for (std::string_view source : kAddOrder) {
     MasterKeys added = TRY(keys_of_flag(context, source, "add-" + flag_of(source), options));
@@ -82,9 +82,11 @@ Result<RotateRequest> rotate_request(CommandContext& context) {
   return request;
 }
 
-Result<SecureBytes> rotate_file(const InputText& input, const RotateRequest& request, const EmitStyle& style,
-                                std::vector<std::string>& warnings, Services& services) {
-  OpenedFile file = TRY(open_file(input.text(), *input.format, request.open, services));
+Result<SecureBytes> rotate_file(const InputText& input, const RotateRequest& request, const KeyLabels& labels,
+                                const EmitStyle& style, std::vector<std::string>& warnings, Services& services) {
+  OpenOptions open = request.open;
+  open.keys.labels = labels;
+  OpenedFile file = TRY(open_file(input.text(), *input.format, open, services));
   const SecureBytes plain = TRY(decrypted_text(file));
   SecureBytes text = TRY(rotate_data_key(file, plain.expose_text(), request.edits, style, services));
   warnings.insert(warnings.end(), file.warnings.begin(), file.warnings.end());
@@ -127,7 +129,9 @@ Result<FileResult> rotate_one(CommandContext& context, const BatchFile& file, co
     return in_context(Result<FileResult>(conversion(*encrypted->format, *output_format)), "{}", input.shown);
   const EmitStyle style = TRY(emit_style(context, *output_format));
   std::vector<std::string> warnings;
-  auto bytes = in_context(rotate_file(encrypted->text, request, style, warnings, context.services), "{}", input.shown);
+  auto bytes =
+      in_context(rotate_file(encrypted->text, request, key_labels(context, input), style, warnings, context.services),
+                 "{}", input.shown);
   if (!bytes && file.is_found && bytes.error().code == ErrorCode::kNotFound)
     return FileResult::skipped("not encrypted");
   FileResult result{.kind = FileResult::Kind::kChange};
@@ -173,7 +177,7 @@ Result<int> run(CommandContext& context) {
   std::vector<std::string> warnings;
   const auto make = [&](const InputText& text) -> Result<std::optional<SecureBytes>> {
     warnings.clear();
-    SecureBytes bytes = TRY(rotate_file(text, request, style, warnings, context.services));
+    SecureBytes bytes = TRY(rotate_file(text, request, key_labels(context, input), style, warnings, context.services));
     return std::optional(std::move(bytes));
   };
   TRY(rewrite(context, input, *format, output, make));

@@ -24,8 +24,9 @@ bool has_key_edits(const ParsedArgs& args);
 /// Errors: keys that are none, or whose source is still to come (1); a decryption order that is none (112).
 Result<RotateRequest> rotate_request(CommandContext& context);
 
-/// The new bytes of a file. `warnings` gets lines for stderr. Errors: those of open_file() and rotate_data_key().
-Result<SecureBytes> rotate_file(const InputText& input, const RotateRequest& request, const EmitStyle& style,
-                                std::vector<std::string>& warnings, Services& services);
+/// The new bytes of a file, whose keys are called as `labels` says. `warnings` gets lines for stderr. Errors: those of
+/// open_file() and rotate_data_key().
+Result<SecureBytes> rotate_file(const InputText& input, const RotateRequest& request, const KeyLabels& labels,
+                                const EmitStyle& style, std::vector<std::string>& warnings, Services& services);
 
 }  // namespace sops

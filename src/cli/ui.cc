@@ -61,8 +61,9 @@ std::string headline(const Error& error) {
 }
 
 std::string_view code_name(ErrorCode code) {
-  constexpr std::array<std::string_view, 9> kNames = {"not_mine",    "auth_failed", "malformed", "not_found", "denied",
-                                                      "unavailable", "unsupported", "usage",     "io"};
+  constexpr std::array<std::string_view, 10> kNames = {"not_mine", "auth_failed", "malformed",   "not_found",
+                                                       "denied",   "unavailable", "unsupported", "usage",
+                                                       "io",       "needs_person"};
   return kNames[static_cast<size_t>(code)];
 }
 

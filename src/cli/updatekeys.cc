@@ -66,8 +66,8 @@ std::string difference_text(const KeyDifference& difference) {
 }
 
 Result<SecureBytes> apply_updatekeys(const InputText& input, KeysUpdate& update, const WantedKeys& wanted,
-                                     const EmitStyle& style, Services& services) {
-  const RecoveredKey recovered = TRY(recover_file_key(update.file, OpenOptions().order, services));
+                                     const KeyLabels& labels, const EmitStyle& style, Services& services) {
+  const RecoveredKey recovered = TRY(recover_file_key(update.file, {.order = {}, .labels = labels}, services));
   const Metadata metadata = TRY(change_keys(update.file, recovered, wanted.groups, update.threshold, services));
   SecureBytes text = TRY(replace_metadata(update.file, metadata, style));
   return input.encode(std::move(text));
@@ -155,7 +155,8 @@ Result<void> update_file(CommandContext& context, const std::string& word) {
     const bool go_on = TRY(agree(context, update.difference, agreement));
     if (!go_on) return std::optional<SecureBytes>();
     TRY(or_exit(require_local_keys(context), ExitStatus::kNoDataKey));
-    SecureBytes bytes = TRY(apply_updatekeys(text, update, wanted, style, context.services));
+    SecureBytes bytes =
+        TRY(apply_updatekeys(text, update, wanted, key_labels(context, input), style, context.services));
     done = std::move(update);
     return std::optional(std::move(bytes));
   };
@@ -222,8 +223,9 @@ class ManyUpdates {
     EmitStyle style{.indent = wanted.indent};
     if (const auto indent = context.args.number("indent"))
       style.indent = static_cast<int>(std::clamp<int64_t>(*indent, -100, 100));
-    result.bytes =
-        TRY(in_context(apply_updatekeys(encrypted->text, update, wanted, style, context.services), "{}", input.shown));
+    result.bytes = TRY(in_context(
+        apply_updatekeys(encrypted->text, update, wanted, key_labels(context, input), style, context.services), "{}",
+        input.shown));
     result.original = std::move(encrypted->text.bytes);
     print_warnings(context, input, update.file.warnings);
     print_notes(context, input, wanted, update);

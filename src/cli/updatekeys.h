@@ -34,8 +34,9 @@ Result<KeysUpdate> plan_updatekeys(const InputText& input, const WantedKeys& wan
 /// The difference as SOPS prints it.
 std::string difference_text(const KeyDifference& difference);
 
-/// The new bytes of the file. Adds to update.file.warnings. Errors: without data key (128); those of change_keys() (1).
+/// The new bytes of the file, whose keys are called as `labels` says. Adds to update.file.warnings. Errors: without
+/// data key (128); those of change_keys() (1).
 Result<SecureBytes> apply_updatekeys(const InputText& input, KeysUpdate& update, const WantedKeys& wanted,
-                                     const EmitStyle& style, Services& services);
+                                     const KeyLabels& labels, const EmitStyle& style, Services& services);
 
 }  // namespace sops

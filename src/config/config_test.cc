@@ -165,6 +165,7 @@ class OwnedFiles final : public Files {
   }
   std::optional<std::string> target_of_temporary_file(const std::string&) override { return std::nullopt; }
   void remove_remains(const std::string&) override {}
+  bool is_writable(const std::string&) override { return false; }
   std::unique_ptr<FileChanges> begin_changes() override { return nullptr; }
 
   struct File {

@@ -300,10 +300,10 @@ Result<OpenedFile> read_encrypted(std::string_view text, const FormatType& forma
   return file;
 }
 
-Result<RecoveredKey> recover_file_key(OpenedFile& file, const DecryptionOrder& order, Services& services) {
+Result<RecoveredKey> recover_file_key(OpenedFile& file, const RecoverOptions& options, Services& services) {
   SecureArena arena;
   const KeyCheck check = [&](const DataKey& key) { return check_key(file, key, arena); };
-  RecoveredKey recovered = TRY(recover_shares(file.metadata, order, check, services));
+  RecoveredKey recovered = TRY(recover_shares(file.metadata, options, check, services));
   if (check_key(file, recovered.key, arena)) return recovered;
   const bool is_right = TRY(opens_a_value(file, recovered.key));
   if (!is_right) {
@@ -330,7 +330,7 @@ Result<OpenedFile> open_file(std::string_view text, const FormatType& format, co
       decrypt_entry(*options.known_key, file.metadata.mac, normalized_lastmodified(file.metadata), arena)) {
     file.key = options.known_key->clone();
   } else {
-    file.key = TRY(recover_data_key(file.metadata, options.order, check, services));
+    file.key = TRY(recover_data_key(file.metadata, options.keys, check, services));
   }
 
   // The values, then the MAC over them.

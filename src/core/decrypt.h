@@ -18,7 +18,7 @@
 namespace sops {
 
 struct OpenOptions {
-  DecryptionOrder order = {"age", "pgp"};
+  RecoverOptions keys;
   bool ignore_mac = false;
   const DataKey* known_key = nullptr;  // taken if it opens the MAC; else, and without it, the master keys are asked
 };
@@ -58,7 +58,7 @@ Result<OpenedFile> read_encrypted(std::string_view text, const FormatType& forma
 /// The data key of such a file, to wrap it for others (updatekeys, groups): as in SOPS no value needs to be intact, but
 /// the key must open the MAC or, where that is damaged, at least one value; then a warning is added to the file.
 /// Errors: kUnavailable without a data key, or with one that opens nothing (128).
-Result<RecoveredKey> recover_file_key(OpenedFile& file, const DecryptionOrder& order, Services& services);
+Result<RecoveredKey> recover_file_key(OpenedFile& file, const RecoverOptions& options, Services& services);
 
 /// The whole file in the clear, in its own format: only ciphertexts and metadata differ from the encrypted text. Adds
 /// to file.warnings if the layout hints do not fit.

@@ -116,7 +116,8 @@ Result<SecureBytes> seal_draft(const Draft& draft, const Metadata& keys, const D
 
 Result<OpenedDraft> open_draft(std::string_view text, const DataKey* key, const DecryptionOrder& order,
                                Services& services) {
-  OpenedFile file = TRY(open_file(text, *find_format("binary"), {.order = order, .known_key = key}, services));
+  OpenedFile file =
+      TRY(open_file(text, *find_format("binary"), {.keys = {.order = order}, .known_key = key}, services));
   const Value tree = TRY(decrypted_value(file));
   const Value* about = tree.find("draft");
   if (about == nullptr || about->kind != ValueKind::kMapping || text_of(*about, "target").empty())

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <thread>
 
 #include "base/parallel.h"
@@ -11,72 +12,20 @@
 namespace sops {
 
 Result<DecryptionOrder> parse_decryption_order(std::string_view text) {
-  DecryptionOrder order;
-  for (std::string_view word : split(text.empty() ? "age,pgp" : text, ',')) {
-    if (std::find(order.begin(), order.end(), word) != order.end()) {
+  if (text.empty()) return DecryptionOrder();
+  DecryptionOrder order{.types = {}, .is_explicit = true};
+  for (std::string_view word : split(text, ',')) {
+    if (std::ranges::find(order.types, word) != order.types.end()) {
       return fail(ErrorCode::kUsage, "the key type '{}' stands twice in the decryption order", escape_for_message(word))
           .hint("name each of age, pgp, kms, gcp_kms, hckms, azure_kv and hc_vault at most once")
           .exit(ExitStatus::kDuplicateKeyType);
     }
-    order.emplace_back(word);
+    order.types.emplace_back(word);
   }
   return order;
 }
 
 namespace {
-
-// keyservice-shamir.md 6.2: stably sorted by the position of the type in the order; types not listed come last.
-std::vector<const KeyEntry*> in_order(const KeyGroup& group, const DecryptionOrder& order) {
-  std::vector<const KeyEntry*> entries;
-  for (const KeyEntry& entry : group) entries.push_back(&entry);
-  std::stable_sort(entries.begin(), entries.end(), [&](const KeyEntry* a, const KeyEntry* b) {
-    const auto rank = [&](const KeyEntry* e) {
-      return std::find(order.begin(), order.end(), e->source) - order.begin();
-    };
-    return rank(a) < rank(b);
-  });
-  return entries;
-}
-
-Result<SecureBytes> unwrap_entry(const KeyEntry& entry, Services& services) {
-  const auto key = TRY(master_key_of(entry));
-  return TRY(key->unwrap(entry.fields, {}, services));
-}
-
-// The names of a key in reports, even of one whose source we do not have (cli.md 3.7).
-std::string entry_name(const KeyEntry& entry) {
-  for (std::string_view field : {"recipient", "fp", "arn", "resource_id", "key_id", "name", "key_name"}) {
-    const std::string_view text = field_text(entry.fields, field);
-    if (!text.empty()) return format("{} {}", entry.source, escape_for_message(text));
-  }
-  return entry.source;
-}
-
-// The part of one group; `accept` decides whether a recovered secret is what it should be. If it accepts none, the
-// first that could be a data key at all is given back nevertheless: then not the keys but the file is damaged, and what
-// is read next says how (a changed MAC ends with 51, as in SOPS, and not with 128).
-Result<SecureBytes> recover_part(const KeyGroup& group, const DecryptionOrder& order, Services& services,
-                                 const std::function<Result<void>(const SecureBytes&)>& accept) {
-  Error all;
-  all.code = ErrorCode::kUnavailable;
-  std::optional<SecureBytes> unaccepted;
-  for (const KeyEntry* entry : in_order(group, order)) {
-    auto secret = unwrap_entry(*entry, services);
-    if (secret && secret->empty()) secret = fail(ErrorCode::kMalformed, "the key gave no data");
-    if (secret) {
-      auto accepted = accept(*secret);
-      if (accepted) return std::move(*secret);
-      if (!unaccepted && accepted.error().code == ErrorCode::kAuthFailed) unaccepted = std::move(*secret);
-      secret = fail(std::move(accepted.error()));
-    }
-    Error cause = std::move(secret.error());
-    cause.context.push_back(entry_name(*entry));
-    all.causes.push_back(std::move(cause));
-  }
-  if (unaccepted) return std::move(*unaccepted);
-  all.message = all.causes.empty() ? "the group has no keys" : "no key of the group works";
-  return fail(std::move(all));
-}
 
 Failure no_data_key(std::vector<Error> causes, std::string message) {
   Error error;
@@ -89,65 +38,71 @@ Failure no_data_key(std::vector<Error> causes, std::string message) {
 
 }  // namespace
 
-Result<std::unique_ptr<MasterKey>> master_key_of(const KeyEntry& entry) {
-  const KeySourceType* source = find_key_source(entry.source);
-  if (source == nullptr) {
-    return fail(ErrorCode::kUnsupported, "{} keys are not supported yet", entry.source)
-        .hint("use another key of the file, or SOPS");
-  }
-  return source->from_metadata(entry.fields);
-}
-
-std::string key_id(const KeyEntry& entry) {
-  if (const auto key = master_key_of(entry)) return (*key)->id();
-  const auto text = [&](std::string_view name) { return std::string(field_text(entry.fields, name)); };
-  if (entry.source == "age") return text("recipient");
-  if (entry.source == "pgp") return text("fp");
-  if (entry.source == "gcp_kms") return text("resource_id");
-  if (entry.source == "hckms") return text("key_id");
-  if (entry.source == "azure_kv") return format("{}/keys/{}/{}", text("vault_url"), text("name"), text("version"));
-  if (entry.source == "hc_vault") {
-    return format("{}/v1/{}/keys/{}", text("vault_address"), text("engine_path"), text("key_name"));
-  }
-  return entry.source;
-}
-
-Result<DataKey> recover_data_key(const Metadata& metadata, const DecryptionOrder& order, const KeyCheck& check,
+Result<DataKey> recover_data_key(const Metadata& metadata, const RecoverOptions& options, const KeyCheck& check,
                                  Services& services) {
-  RecoveredKey recovered = TRY(recover_shares(metadata, order, check, services));
+  RecoveredKey recovered = TRY(recover_shares(metadata, options, check, services));
   return std::move(recovered.key);
 }
 
-Result<RecoveredKey> recover_shares(const Metadata& metadata, const DecryptionOrder& order, const KeyCheck& check,
-                                    Services& services) {
-  std::vector<Error> causes;
-  if (metadata.groups.size() == 1) {
-    auto secret = recover_part(metadata.groups[0], order, services, [&](const SecureBytes& bytes) -> Result<void> {
-      const DataKey key = TRY(DataKey::from_bytes(bytes.clone()));
-      return check(key);
-    });
-    if (!secret) {
-      return no_data_key(std::move(secret.error().causes),
-                         "no master key of this file could be used to recover the data key");
-    }
-    DataKey key = TRY(DataKey::from_bytes(std::move(*secret)));
-    return RecoveredKey{.key = std::move(key), .shares = {}};
+namespace {
+
+// keys-aws.md 1.8. A version that is none is checked elsewhere.
+bool is_before_3_3(std::string_view version) {
+  if (version.starts_with('v')) version.remove_prefix(1);
+  int major = 0;
+  int minor = 0;
+  const char* const end = version.data() + version.size();
+  const auto [point, error] = std::from_chars(version.data(), end, major);
+  if (error != std::errc() || point == end || *point != '.') return false;
+  if (std::from_chars(point + 1, end, minor).ec != std::errc()) return false;
+  return major < 3 || (major == 3 && minor < 3);
+}
+
+// With one group each key gives the data key itself. If `check` accepts none, the first that could be one at all is
+// taken nevertheless: then not the keys but the file is damaged, and what is read next says how (a changed MAC ends
+// with 51, as in SOPS, and not with 128).
+Result<RecoveredKey> recover_whole(const Metadata& metadata, AttemptRules rules, const KeyCheck& check,
+                                   Services& services) {
+  rules.accept = [&](const SecureBytes& bytes) -> Result<void> {
+    const DataKey key = TRY(DataKey::from_bytes(bytes.clone()));
+    return check(key);
+  };
+  std::vector<GroupAttempts> attempts = TRY(attempt_keys(metadata.groups, rules, services));
+  std::optional<SecureBytes>& secret = attempts[0].part ? attempts[0].part : attempts[0].unaccepted;
+  if (!secret) {
+    return no_data_key(std::move(attempts[0].failures),
+                       "no master key of this file could be used to recover the data key");
   }
+  DataKey key = TRY(DataKey::from_bytes(std::move(*secret)));
+  return RecoveredKey{.key = std::move(key), .shares = {}};
+}
+
+}  // namespace
+
+Result<RecoveredKey> recover_shares(const Metadata& metadata, const RecoverOptions& options, const KeyCheck& check,
+                                    Services& services) {
+  AttemptRules rules{.order = options.order, .labels = options.labels};
+  rules.is_before_3_3 = is_before_3_3(metadata.version);
+  if (metadata.groups.size() == 1) return recover_whole(metadata, std::move(rules), check, services);
 
   const size_t needed =
       metadata.shamir_threshold > 0 ? static_cast<size_t>(metadata.shamir_threshold) : metadata.groups.size();
+  rules.needed = std::max<size_t>(needed, 2);
+  std::vector<GroupAttempts> attempts = TRY(attempt_keys(metadata.groups, rules, services));
   std::vector<std::optional<SecureBytes>> shares(metadata.groups.size());
   std::vector<SecureBytes> parts;
+  std::vector<Error> causes;
   for (size_t i = 0; i < shares.size(); ++i) {
-    auto part =
-        recover_part(metadata.groups[i], order, services, [](const SecureBytes&) -> Result<void> { return {}; });
-    if (part) {
-      parts.push_back(part->clone());
-      shares[i] = std::move(*part);
-      if (parts.size() >= std::max<size_t>(needed, 2)) break;  // keys.md 1.6
-    } else {
-      causes.push_back(std::move(part.error()));
+    if (attempts[i].part) {
+      parts.push_back(attempts[i].part->clone());
+      shares[i] = std::move(attempts[i].part);
+      continue;
     }
+    Error error;
+    error.code = ErrorCode::kUnavailable;
+    error.message = attempts[i].failures.empty() ? "the group has no keys" : "no key of the group works";
+    error.causes = std::move(attempts[i].failures);
+    causes.push_back(std::move(error));
   }
   if (parts.size() < needed) {
     return no_data_key(std::move(causes),
@@ -163,20 +118,19 @@ Result<RecoveredKey> recover_shares(const Metadata& metadata, const DecryptionOr
 
 namespace {
 
-// Runs `work` for every index, in as many threads as there are indexes, up to a limit: they wait for answers.
-void all_at_once(const std::vector<size_t>& indexes, const std::function<void(size_t)>& work) {
+// Runs `work` for every index of `remote`, in as many threads as there are, up to a limit: they wait for answers.
+// Meanwhile it runs for those of `local`, in order.
+void all_at_once(const std::vector<size_t>& remote, const std::vector<size_t>& local,
+                 const std::function<void(size_t)>& work) {
   constexpr size_t kMostThreads = 32;
-  if (indexes.size() < 2) {
-    for (size_t index : indexes) work(index);
-    return;
-  }
   std::atomic<size_t> next = 0;
   std::vector<std::jthread> threads;
-  for (size_t i = 0; i < std::min(indexes.size(), kMostThreads); ++i) {
+  for (size_t i = 0; i < std::min(remote.size(), kMostThreads); ++i) {
     threads.push_back(start_thread([&] {
-      for (size_t at = next++; at < indexes.size(); at = next++) work(indexes[at]);
+      for (size_t at = next++; at < remote.size(); at = next++) work(remote[at]);
     }));
   }
+  for (size_t index : local) work(index);
 }
 
 }  // namespace
@@ -185,14 +139,9 @@ Result<std::vector<KeyEntry>> wrap_for_keys(std::span<const WrapRequest> request
   std::vector<std::optional<Result<FieldMap>>> answers(requests.size());
   const auto ask = [&](size_t i) { answers[i] = requests[i].key.second->wrap(*requests[i].secret, services); };
   std::vector<size_t> remote;
-  for (size_t i = 0; i < requests.size(); ++i) {
-    if (requests[i].key.first->is_remote) {
-      remote.push_back(i);
-    } else {
-      ask(i);
-    }
-  }
-  all_at_once(remote, ask);
+  std::vector<size_t> local;
+  for (size_t i = 0; i < requests.size(); ++i) (requests[i].key.first->is_remote ? remote : local).push_back(i);
+  all_at_once(remote, local, ask);
 
   std::vector<KeyEntry> entries;
   Error all;

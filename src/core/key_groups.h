@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //
-// From master keys to the data key and back (format.md 2F, keyservice-shamir.md 5 and 6, keys.md 1).
+// From master keys to the data key and back (format.md 2F, keyservice-shamir.md 5 and 6, keys.md 1). key_attempts.h
+// says in which order they are tried.
 #pragma once
 
 #include <functional>
@@ -11,12 +12,10 @@
 #include <vector>
 
 #include "core/data_key.h"
+#include "core/key_attempts.h"
 #include "core/metadata.h"
 
 namespace sops {
-
-/// Key types that are tried first, in this order (keyservice-shamir.md 6.3).
-using DecryptionOrder = std::vector<std::string>;
 
 /// Parses --decryption-order: split at commas, nothing trimmed; empty means the default, "age,pgp".
 /// Errors: kUsage (exit status 112) for a repeated type.
@@ -26,10 +25,17 @@ Result<DecryptionOrder> parse_decryption_order(std::string_view text);
 /// data key.
 using KeyCheck = std::function<Result<void>(const DataKey&)>;
 
-/// Recovers the data key. Keys of a group are tried in decryption order until one gives a key that `check` accepts; if
-/// none does, the first that gave any key counts. Groups are tried until the threshold is reached. Errors: kUnavailable
-/// (exit status 128) with one cause for each group, and in it one for each key that was tried.
-Result<DataKey> recover_data_key(const Metadata& metadata, const DecryptionOrder& order, const KeyCheck& check,
+/// How keys are tried, and what the report calls them.
+struct RecoverOptions {
+  DecryptionOrder order;
+  KeyLabels labels;  // may be empty
+};
+
+/// Recovers the data key. Keys of a group are tried until one gives a key that `check` accepts; if none does, the first
+/// that gave any key counts. Groups are tried until the threshold is reached. Errors: kUnavailable (exit status 128)
+/// with one cause for each group without its part, and in it one for each key, in the order of the file; with a single
+/// group the causes are those of its keys. kUsage for a SOPS_KEY_TIMEOUT that is none.
+Result<DataKey> recover_data_key(const Metadata& metadata, const RecoverOptions& options, const KeyCheck& check,
                                  Services& services);
 
 /// A recovered data key and what it was put together from.
@@ -39,7 +45,7 @@ struct RecoveredKey {
 };
 
 /// As recover_data_key().
-Result<RecoveredKey> recover_shares(const Metadata& metadata, const DecryptionOrder& order, const KeyCheck& check,
+Result<RecoveredKey> recover_shares(const Metadata& metadata, const RecoverOptions& options, const KeyCheck& check,
                                     Services& services);
 
 /// A master key and its source, borrowed.
@@ -54,8 +60,9 @@ struct WrapRequest {
   const SecureBytes* secret = nullptr;
 };
 
-/// Wraps for every key, those behind a network all at once; each must succeed (keys.md 1.9). Entries in the order of
-/// the requests. Errors: kUnavailable (exit status 1) with one cause for each key that failed.
+/// Wraps for every key, those behind a network all at once and meanwhile the local ones; each must succeed
+/// (keys.md 1.9). Entries in the order of the requests. Errors: kUnavailable (exit status 1) with one cause for each
+/// key that failed.
 Result<std::vector<KeyEntry>> wrap_for_keys(std::span<const WrapRequest> requests, Services& services);
 
 /// A data key, wrapped.
@@ -70,11 +77,5 @@ struct WrappedKey {
 /// wrap_for_keys().
 Result<WrappedKey> wrap_data_key(const DataKey& key, std::span<const MasterKeyList> groups, int64_t threshold,
                                  Services& services);
-
-/// The master key of a file's entry. Errors: kUnsupported for a key source that is still to come.
-Result<std::unique_ptr<MasterKey>> master_key_of(const KeyEntry& entry);
-
-/// SOPS's KEY_ID of an entry (cli.md 3.7), also of one whose source is still to come.
-std::string key_id(const KeyEntry& entry);
 
 }  // namespace sops

@@ -167,6 +167,10 @@ class RealFiles final : public Files {
     return lock;
   }
 
+  bool is_writable(const std::string& path) override {
+    return faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0;
+  }
+
   std::optional<std::string> target_of_temporary_file(const std::string& path) override {
     const size_t name = path.rfind('/') + 1;
     const auto target = replacing::target_of_temporary_name(std::string_view(path).substr(name));

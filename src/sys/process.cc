@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -15,6 +16,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <stop_token>
 
 #include "sys/posix.h"
 #include "sys/real_parts.h"
@@ -182,22 +185,35 @@ void make_children_waitable() {
 
 namespace {
 
-// Starts the program with `input` and `output` as its streams; -1 means: inherited for the terminal, else the null
-// device.
-Result<pid_t> start(const RunOptions& options, int input, int output, bool own_group) {
+// Our or the child's ends of the pipes; those that there are not are -1.
+struct Ends {
+  Descriptor input;
+  Descriptor output;
+  Descriptor errors;
+  Descriptor report;
+};
+
+// Starts the program with `ends` as its streams. Where there is none: inherited for the terminal, else the null device.
+Result<pid_t> start(const RunOptions& options, const Ends& ends, bool own_group) {
   const std::string program = TRY(find_program(options.arguments[0]));
   std::vector<std::string> arguments = options.arguments;
   WipedStrings environment{child_environment(options.extra_environment)};
 
   SpawnPlan plan;
-  if (input >= 0) {
-    posix_spawn_file_actions_adddup2(&plan.actions, input, 0);
+  if (ends.input) {
+    posix_spawn_file_actions_adddup2(&plan.actions, ends.input.get(), 0);
   } else if (!options.inherit_terminal) {
     posix_spawn_file_actions_addopen(&plan.actions, 0, "/dev/null", O_RDONLY, 0);
   }
-  if (output >= 0) posix_spawn_file_actions_adddup2(&plan.actions, output, 1);
-  if (!options.inherit_terminal) posix_spawn_file_actions_addopen(&plan.actions, 2, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_addclosefrom_np(&plan.actions, 3);
+  if (ends.output) posix_spawn_file_actions_adddup2(&plan.actions, ends.output.get(), 1);
+  if (ends.errors) {
+    posix_spawn_file_actions_adddup2(&plan.actions, ends.errors.get(), 2);
+  } else if (!options.inherit_terminal) {
+    posix_spawn_file_actions_addopen(&plan.actions, 2, "/dev/null", O_WRONLY, 0);
+  }
+  // Last, because another end may have the number 3 until here.
+  if (ends.report) posix_spawn_file_actions_adddup2(&plan.actions, ends.report.get(), 3);
+  posix_spawn_file_actions_addclosefrom_np(&plan.actions, ends.report ? 4 : 3);
 
   sigset_t signals;
   sigfillset(&signals);
@@ -216,40 +232,76 @@ Result<pid_t> start(const RunOptions& options, int input, int output, bool own_g
   return pid;
 }
 
+// Readable as soon as a stop is requested.
+class StopSignal {
+ public:
+  explicit StopSignal(std::stop_token stop)
+      : event_(stop.stop_possible() ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1), callback_(std::move(stop), [this] {
+          const uint64_t one = 1;
+          [[maybe_unused]] const ssize_t ignored = write(event_.get(), &one, sizeof one);
+        }) {}
+  int descriptor() const { return event_.get(); }
+
+ private:
+  Descriptor event_;
+  std::stop_callback<std::function<void()>> callback_;
+};
+
+// What the child writes to one of its streams.
+struct Stream {
+  Descriptor from_child;
+  size_t limit = 0;
+  SecureBuffer text;
+};
+
 // Feeds and drains a child until it has ended.
 class Conversation {
  public:
-  Conversation(const RunOptions& options, Child& child, Descriptor to_child, Descriptor from_child)
+  Conversation(const RunOptions& options, Child& child, Ends ends)
       : options_(options),
         child_(child),
-        to_child_(std::move(to_child)),
-        from_child_(std::move(from_child)),
+        to_child_(std::move(ends.input)),
         input_(options.input),
-        deadline_(Steady::now() + options.deadline) {}
+        stop_signal_(options.stop),
+        deadline_(Steady::now() + options.deadline) {
+    streams_[0] = {.from_child = std::move(ends.output), .limit = options.output_limit, .text = {}};
+    streams_[1] = {.from_child = std::move(ends.errors), .limit = options.error_limit, .text = {}};
+    streams_[2] = {.from_child = std::move(ends.report), .limit = options.report_limit, .text = {}};
+  }
 
-  Result<SecureBytes> hold() {
-    for (const Descriptor* end : {&to_child_, &from_child_}) {
-      if (*end) fcntl(end->get(), F_SETFL, O_NONBLOCK);
+  Result<RunResult> hold() {
+    if (to_child_) fcntl(to_child_.get(), F_SETFL, O_NONBLOCK);
+    for (const Stream& stream : streams_) {
+      if (stream.from_child) fcntl(stream.from_child.get(), F_SETFL, O_NONBLOCK);
     }
     while (!child_.has_ended()) {
       TRY(wait());
       write_some();
-      TRY(read_some());
+      for (Stream& stream : streams_) TRY(read_some(stream));
       if (child_.collect(WNOHANG) != 0) return fail(ErrorCode::kIo, "{} ended without a status", name());
     }
-    // What the child has written is in the pipe now. A grandchild that keeps the pipe open is not waited for.
-    TRY(read_some());
-    return output_.take();
+    // What the child has written is in the pipes now. A grandchild that keeps one open is not waited for.
+    for (Stream& stream : streams_) TRY(read_some(stream));
+    RunResult result;
+    result.output = streams_[0].text.take();
+    result.errors = streams_[1].text.take();
+    result.report = streams_[2].text.take();
+    const int status = child_.wait_status();
+    result.status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    return result;
   }
 
  private:
   std::string name() const { return shown(options_.arguments[0]); }
 
   Result<void> wait() {
-    std::array<pollfd, 3> polled{};
+    std::array<pollfd, 6> polled{};  // poll() passes over negative numbers
     polled[0] = {.fd = to_child_.get(), .events = POLLOUT, .revents = 0};
-    polled[1] = {.fd = from_child_.get(), .events = POLLIN, .revents = 0};
-    polled[2] = {.fd = child_.pidfd(), .events = POLLIN, .revents = 0};  // poll() passes over negative numbers
+    for (size_t i = 0; i < streams_.size(); ++i)
+      polled[1 + i] = {.fd = streams_[i].from_child.get(), .events = POLLIN, .revents = 0};
+    polled[4] = {.fd = child_.pidfd(), .events = POLLIN, .revents = 0};
+    polled[5] = {.fd = stop_signal_.descriptor(), .events = POLLIN, .revents = 0};
+    if (options_.stop.stop_requested()) return fail(ErrorCode::kUnavailable, "{} was stopped", name());
 
     int timeout = -1;
     if (child_.pidfd() < 0) timeout = static_cast<int>(kLookInterval.count());
@@ -279,22 +331,22 @@ class Conversation {
     if (input_.empty()) to_child_.reset();
   }
 
-  Result<void> read_some() {
+  Result<void> read_some(Stream& stream) {
     const std::span<uint8_t> block = block_.expose_mutable();
-    while (from_child_) {
-      const ssize_t count = ::read(from_child_.get(), block.data(), block.size());
+    while (stream.from_child) {
+      const ssize_t count = ::read(stream.from_child.get(), block.data(), block.size());
       if (count < 0 && errno == EINTR) continue;
       if (count < 0 && errno == EAGAIN) break;
       if (count < 0) return fail(ErrorCode::kIo, "cannot read from {}: {}", name(), error_text(errno));
       if (count == 0) {
-        from_child_.reset();
+        stream.from_child.reset();
         break;
       }
       const auto size = static_cast<size_t>(count);
-      if (size > options_.output_limit - output_.size()) {
-        return fail(ErrorCode::kUnsupported, "{} wrote more than {} bytes", name(), options_.output_limit);
+      if (size > stream.limit - stream.text.size()) {
+        return fail(ErrorCode::kUnsupported, "{} wrote more than {} bytes", name(), stream.limit);
       }
-      output_.append(as_text(block.first(size)));
+      stream.text.append(as_text(block.first(size)));
     }
     return {};
   }
@@ -302,11 +354,11 @@ class Conversation {
   const RunOptions& options_;
   Child& child_;
   Descriptor to_child_;
-  Descriptor from_child_;
+  std::array<Stream, 3> streams_;
   std::span<const uint8_t> input_;
+  StopSignal stop_signal_;
   Steady::time_point deadline_;
   SecureBytes block_{kTransferBlock};
-  SecureBuffer output_;
 };
 
 class RealProcesses final : public Processes {
@@ -314,24 +366,27 @@ class RealProcesses final : public Processes {
   Result<RunResult> run(const RunOptions& options) override {
     if (options.arguments.empty()) return fail(ErrorCode::kUsage, "no program was named");
     make_children_waitable();
-    Pipe input, output;
+    Pipe input, output, errors, report;
     if (!options.input.empty()) input = TRY(make_pipe());
     if (!options.inherit_output) output = TRY(make_pipe());
+    if (options.error_limit > 0) errors = TRY(make_pipe());
+    if (options.report_limit > 0) report = TRY(make_pipe());
 
     // A group of its own would cut the child off from the terminal, so only what has a deadline and no terminal gets
     // one.
     const bool own_group = options.deadline.count() > 0 && !options.inherit_terminal;
-    const pid_t pid = TRY(start(options, input.read.get(), output.write.get(), own_group));
+    Ends of_child{.input = std::move(input.read),
+                  .output = std::move(output.write),
+                  .errors = std::move(errors.write),
+                  .report = std::move(report.write)};
+    const pid_t pid = TRY(start(options, of_child, own_group));
     Child child(pid, own_group);
-    input.read.reset();
-    output.write.reset();
-
-    Conversation conversation(options, child, std::move(input.write), std::move(output.read));
-    RunResult result;
-    result.output = TRY(conversation.hold());
-    const int status = child.wait_status();
-    result.status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-    return result;
+    of_child = {};
+    Ends ours{.input = std::move(input.write),
+              .output = std::move(output.read),
+              .errors = std::move(errors.read),
+              .report = std::move(report.read)};
+    return Conversation(options, child, std::move(ours)).hold();
   }
 };
 

@@ -141,6 +141,10 @@ class Files {
   /// What is at `path`, links followed. nullopt if there is nothing. Errors: kIo, kDenied.
   virtual Result<std::optional<FileInfo>> info(const std::string& path) = 0;
 
+  /// True if there is something at `path` that we may write to: a folder in which files can be made, a file that can be
+  /// changed.
+  virtual bool is_writable(const std::string& path) = 0;
+
   /// Puts `content` in place of the file so that at every instant it is whole old or whole new; makes it if it is
   /// missing (mode 0666 less umask, or 0600 if `is_private`). Follows links; keeps mode, owner, ACL and extended
   /// attributes. Steps and fallbacks: docs/decisions/0002. `expected`, if given, is what the file must still hold, else
@@ -189,20 +193,28 @@ struct RunOptions {
   std::span<const uint8_t> input;      // its standard input; empty: the null device
   std::map<std::string, std::string> extra_environment;
   size_t output_limit = 16 << 20;         // bytes of standard output, beyond: kUnsupported
+  size_t error_limit = 0;                 // the same of standard error; 0: it is not kept
+  size_t report_limit = 0;                // the same of descriptor 3 of the child; 0: it has none
   std::chrono::milliseconds deadline{0};  // 0: none
-  bool inherit_terminal = false;          // false: standard error is discarded. true: it is ours, as is an empty input
-  bool inherit_output = false;            // true: standard output is ours, and RunResult::output stays empty
+  std::stop_token stop;                   // asks for the end of the child
+  bool inherit_terminal = false;  // standard error that is not kept: false discards it, true: it is ours, as is an
+                                  // empty input
+  bool inherit_output = false;    // true: standard output is ours, and RunResult::output stays empty
 };
 
 struct RunResult {
   int status = 0;  // exit status, or 128 + signal
   SecureBytes output;
+  SecureBytes errors;  // standard error, with error_limit
+  SecureBytes report;  // what came through descriptor 3, with report_limit
 };
 
 class Processes {
  public:
   virtual ~Processes() = default;
-  /// Runs a program to its end. Errors: kNotFound (no such program), kUnavailable (deadline), kIo.
+  /// Runs a program to its end. One that is to end early (deadline, limit, `stop`) is killed; with a deadline and
+  /// without the terminal it has a process group of its own, all of which is. Errors: kNotFound (no such program),
+  /// kUnavailable (deadline, stopped), kUnsupported (a limit), kIo.
   virtual Result<RunResult> run(const RunOptions& options) = 0;
 };
 
@@ -213,6 +225,8 @@ class Terminal {
   virtual bool stdin_is_terminal() = 0;
   virtual bool stdout_is_terminal() = 0;
   virtual bool stderr_is_terminal() = 0;
+  /// The path of the terminal that one of the standard streams is ("/dev/pts/3"), "" if none is one.
+  virtual std::string name() = 0;
   /// Asks on /dev/tty without echo. Errors: kUnavailable without a terminal. One question at a time.
   virtual Result<SecureBytes> ask_secret(const std::string& prompt) = 0;
   /// Asks on standard error and reads a line from standard input, terminal or not (editing.md 5.1). nullopt at its end.

@@ -30,6 +30,7 @@
 #include <fstream>
 #include <functional>
 #include <sstream>
+#include <stop_token>
 #include <thread>
 
 #include "sys/real.h"
@@ -860,6 +861,36 @@ TEST(Processes, StopAChildThatWritesTooMuch) {
   RunOptions options{.output_limit = 1000};
   EXPECT_EQ(shell("head -c 1000 /dev/zero | tr '\\0' x", options), std::string(1000, 'x'));
   EXPECT_EQ(shell("cat /dev/zero", options), "sh wrote more than 1000 bytes");
+}
+
+TEST(Processes, KeepStandardErrorAndAReportIfAsked) {
+  RunOptions options{.arguments = {"sh", "-c", "echo out; echo err >&2; echo report >&3; exit 3"},
+                     .error_limit = 100,
+                     .report_limit = 100};
+  const auto result = services().processes.run(options);
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->status, 3);
+  EXPECT_EQ(result->output.expose_text(), "out\n");
+  EXPECT_EQ(result->errors.expose_text(), "err\n");
+  EXPECT_EQ(result->report.expose_text(), "report\n");
+  EXPECT_EQ(shell("i=0; while [ $i -lt 64 ]; do [ -e /proc/$$/fd/$i ] && echo -n \"$i \"; i=$((i+1)); done",
+                  {.report_limit = 100}),
+            "0 1 2 3 ");
+  EXPECT_EQ(shell("cat /dev/zero >&2", {.error_limit = 10}), "sh wrote more than 10 bytes");
+  EXPECT_EQ(shell("cat /dev/zero >&3", {.report_limit = 20}), "sh wrote more than 20 bytes");
+}
+
+TEST(Processes, EndWhenTheyAreStopped) {
+  std::stop_source source;
+  const std::jthread other([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    source.request_stop();
+  });
+  const double seconds = seconds_of([&] {
+    EXPECT_EQ(shell("sleep 60", {.deadline = std::chrono::seconds(50), .stop = source.get_token()}), "sh was stopped");
+  });
+  EXPECT_LT(seconds, 20);
+  EXPECT_EQ(shell("sleep 60", {.stop = source.get_token()}), "sh was stopped");
 }
 
 TEST(Processes, LeaveOutputToTheTerminalIfAsked) {

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <csignal>
 #include <mutex>
+#include <string>
 
 #include "sys/posix.h"
 #include "sys/real_parts.h"
@@ -123,6 +124,14 @@ class RealTerminal final : public Terminal {
   bool stdin_is_terminal() override { return isatty(STDIN_FILENO) == 1; }
   bool stdout_is_terminal() override { return isatty(STDOUT_FILENO) == 1; }
   bool stderr_is_terminal() override { return isatty(STDERR_FILENO) == 1; }
+
+  std::string name() override {
+    std::array<char, 4096> path;
+    for (int stream : {STDIN_FILENO, STDERR_FILENO, STDOUT_FILENO}) {
+      if (ttyname_r(stream, path.data(), path.size()) == 0) return path.data();
+    }
+    return "";
+  }
 
   Result<SecureBytes> ask_secret(const std::string& prompt) override {
     const std::lock_guard one_question_at_a_time(asking_);

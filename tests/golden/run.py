@@ -23,6 +23,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,9 +32,10 @@ from dataclasses import dataclass, field
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 EXTENSIONS = {"yaml": "yaml", "json": "json", "dotenv": "env", "ini": "ini"}
-# The key cases that can be opened by what is built so far, with the identity files that open them. In groups_2_of_3 it is the
-# threshold of 2 that age.txt and age2.txt reach together.
-KEY_CASES = {"age_two": ["age2.txt"], "pgp_and_age": ["age.txt"], "groups_2_of_3": ["age.txt", "age2.txt"]}
+# The key cases that can be opened by what is built so far, with the identity files that open them; `.asc` is for gpg. In
+# groups_2_of_3 it is the threshold of 2 that age.txt and age2.txt reach together.
+KEY_CASES = {"age_two": ["age2.txt"], "pgp_and_age": ["age.txt"], "groups_2_of_3": ["age.txt", "age2.txt"], "pgp_rsa": ["pgp.asc"],
+             "pgp_ecc": ["pgp.asc"]}
 DEFAULT_IDENTITIES = ["age.txt"]
 TIMEOUT_SECONDS = 120
 
@@ -83,22 +85,40 @@ class Setup:
     work: pathlib.Path
     encrypt_options: list
     home: pathlib.Path = field(init=False)
+    gnupg: pathlib.Path | None = field(init=False, default=None)
 
     def __post_init__(self):
         self.home = self.work / "empty-home"
         self.home.mkdir(exist_ok=True)
 
+    def open_gnupg(self):
+        """Makes a folder of PGP keys, if there is gpg; with a short path, because sockets lie in it."""
+        if shutil.which("gpg") is None:
+            return
+        self.gnupg = pathlib.Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
+        subprocess.run(["gpg", "--homedir", str(self.gnupg), "--batch", "--import", str(self.golden / "keys" / "pgp.asc")], check=True,
+                       stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=TIMEOUT_SECONDS)
+
+    def close_gnupg(self):
+        if self.gnupg is None:
+            return
+        subprocess.run(["gpgconf", "--homedir", str(self.gnupg), "--kill", "all"], check=False, stderr=subprocess.DEVNULL, timeout=TIMEOUT_SECONDS)
+        shutil.rmtree(self.gnupg, ignore_errors=True)
+
     def environment(self, identities):
         """Nothing of the caller's but PATH: one identity file by name, further ones by content."""
-        first, *others = [self.golden / "keys" / name for name in identities]
         variables = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "HOME": str(self.home),
-            "SOPS_AGE_KEY_FILE": str(first),
             "SOPS_DISABLE_VERSION_CHECK": "1",
         }
-        if others:
-            variables["SOPS_AGE_KEY"] = "".join(path.read_text() for path in others)
+        if self.gnupg is not None and "pgp.asc" in identities:
+            variables["GNUPGHOME"] = str(self.gnupg)
+        files = [self.golden / "keys" / name for name in identities if name.endswith(".txt")]
+        if files:
+            variables["SOPS_AGE_KEY_FILE"] = str(files[0])
+        if files[1:]:
+            variables["SOPS_AGE_KEY"] = "".join(path.read_text() for path in files[1:])
         return variables
 
 
@@ -226,6 +246,11 @@ def expected_text(setup, row, folder):
     return decrypted if decrypted.exists() else setup.golden / "in" / row.name
 
 
+def key_cases(setup):
+    """Those that can be tried here."""
+    return [case for case, identities in KEY_CASES.items() if setup.gnupg is not None or "pgp.asc" not in identities]
+
+
 def tasks_of(setup, rows, formats):
     """All checks as functions without arguments that return lists of outcomes."""
     tasks = []
@@ -238,7 +263,7 @@ def tasks_of(setup, rows, formats):
             continue
         if row.variant.startswith("keycases/"):
             case = row.variant.removeprefix("keycases/")
-            if case in KEY_CASES and row.encrypt_rc == 0:
+            if case in key_cases(setup) and row.encrypt_rc == 0:
                 expected = expected_text(setup, row, setup.golden / "default" / row.name)
                 add_decrypt("default", setup.golden / row.variant / row.name, expected, 0, f"{row.variant}/{row.name}",
                             KEY_CASES[case])
@@ -284,8 +309,12 @@ def main():
         excuses = read_excuses(options.exceptions)
         rows = [row for row in rows if fnmatch.fnmatchcase(f"{row.variant}/{row.name}", options.only)
                 or (options.only.startswith("old/") and row.variant == "default")]
-        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-            results = list(pool.map(lambda task: task(), tasks_of(setup, rows, options.formats.split(","))))
+        setup.open_gnupg()
+        try:
+            with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+                results = list(pool.map(lambda task: task(), tasks_of(setup, rows, options.formats.split(","))))
+        finally:
+            setup.close_gnupg()
 
     passed = failed = excused = 0
     for outcome in (outcome for outcomes in results for outcome in outcomes):
@@ -313,6 +342,8 @@ def main():
     later = sorted({row.variant for row in rows if row.variant.startswith("keycases/")} - {f"keycases/{k}" for k in KEY_CASES})
     if later:
         print("not tried, because their keys come later: " + ", ".join(later))
+    if setup.gnupg is None:
+        print("not tried, because there is no gpg: PGP keys")
     print(f"{passed} passed, {failed} failed, {excused} excused")
     if passed == 0:
         sys.exit("nothing was checked")

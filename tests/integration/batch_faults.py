@@ -27,6 +27,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 KEYS = ROOT / "tests" / "golden" / "keys"
+FAKE_GPG = KEYS.parent.parent / "support" / "fake_gpg"
 RECIPIENT = (KEYS / "age.pub").read_text().strip()
 PLAIN = "user: app{0}\npassword: secret-{0}   # keep\nport: {0}\n"
 CONFIG = f"creation_rules:\n  - path_regex: \\.yaml$\n    age: {RECIPIENT}\n"
@@ -287,13 +288,17 @@ def broken_file(folder):
 
 
 def key_command(folder, place, body):
-    """An environment in which each use of the key runs `body` in a shell, with the number of the use in $n."""
+    """Adds a key to the files. Returns an environment where it is the only one, and each use of it runs `body` in a shell, with the number
+    of the use in $n."""
+    with_fake = {**folder.environment, "SOPS_GPG_EXEC": str(FAKE_GPG)}
+    done = folder.run(place, "rotate", "-r", "-i", "--add-pgp", "0123456789ABCDEF0123456789ABCDEF01234567", ".", env=with_fake)
+    assert done.returncode == 0, done.stderr
     script = folder.parent / f"key{folder.numbers}"
     counter = folder.parent / f"counter{folder.numbers}"
     counter.write_text("")
-    script.write_text(f"#!/bin/sh\necho x >> {counter}\nn=$(wc -l < {counter})\ncd {place}\n{body}\ncat {KEYS / 'age.txt'}\n")
+    script.write_text(f"#!/bin/sh\necho x >> {counter}\nn=$(wc -l < {counter})\ncd {place}\n{body}\n")
     script.chmod(0o755)
-    environment = {**folder.environment, "SOPS_AGE_KEY_CMD": str(script)}
+    environment = {**with_fake, "FAKE_GPG_BEFORE": str(script)}
     del environment["SOPS_AGE_KEY_FILE"]
     return environment
 

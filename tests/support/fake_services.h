@@ -78,6 +78,10 @@ class MemoryFiles final : public Files {
     return std::optional<FileInfo>(info);
   }
 
+  bool is_writable(const std::string& path) override { return !read_only_.contains(path); }
+  /// Nothing can be written to `path`.
+  void make_read_only(const std::string& path) { read_only_.insert(path); }
+
   Result<ReplaceMethod> replace(const std::string& path, std::span<const uint8_t> content,
                                 const ReplaceOptions& options) override {
     note("replace " + path);
@@ -235,6 +239,7 @@ class MemoryFiles final : public Files {
   std::map<std::string, File> files_;
   std::map<std::string, std::string> links_;
   std::set<std::string> symbolic_;
+  std::set<std::string> read_only_;
 };
 
 /// A clock that stands still until the test moves it, or somebody sleeps. It begins at 2026-01-02T03:04:05Z.
@@ -324,6 +329,8 @@ class FakeProcesses final : public Processes {
   struct Answer {
     int status = 0;
     std::string output;
+    std::string errors;  // to standard error
+    std::string report;  // to descriptor 3
   };
 
   /// Lets `program` (arguments[0]) answer like this.
@@ -346,6 +353,8 @@ class FakeProcesses final : public Processes {
     RunResult result;
     result.status = answer.status;
     result.output = SecureBytes::copy_of(answer.output);
+    if (options.error_limit > 0) result.errors = SecureBytes::copy_of(answer.errors);
+    if (options.report_limit > 0) result.report = SecureBytes::copy_of(answer.report);
     return result;
   }
 
@@ -367,6 +376,7 @@ class FakeTerminal final : public Terminal {
   bool stdin_is_terminal() override { return stdin_terminal; }
   bool stdout_is_terminal() override { return stdout_terminal; }
   bool stderr_is_terminal() override { return stderr_terminal; }
+  std::string name() override { return stdin_terminal || stdout_terminal || stderr_terminal ? "/dev/pts/7" : ""; }
 
   Result<SecureBytes> ask_secret(const std::string& prompt) override {
     if (prompts.size() >= answers.size()) return fail(ErrorCode::kUnavailable, "there is no terminal to ask on");

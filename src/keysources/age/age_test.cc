@@ -693,6 +693,26 @@ TEST(Identities, AnEncryptedIdentityFileIsUnsupportedNotCorrupt) {
   }
 }
 
+// editing.md 5.1: whom the command asks is asked once, however many files there are; another recipient may have another
+// answer.
+TEST(Identities, RunTheirCommandOnceForARecipient) {
+  World world;
+  world.environment.set("SOPS_AGE_KEY_CMD", "get-key");
+  world.processes.add("get-key", FakeProcesses::Answer{0, std::string(kIdentity)});
+  EXPECT_TRUE(unwrap(kEnc, world).has_value());
+  EXPECT_TRUE(unwrap(kEnc, world).has_value());
+  EXPECT_EQ(world.processes.runs.size(), 1u);
+  find_identities("age1other", world.services());
+  EXPECT_EQ(world.processes.runs.size(), 2u);
+  EXPECT_EQ(world.processes.runs[1].extra_environment["SOPS_AGE_RECIPIENT"], "age1other");
+  // Who refused is not asked again, either.
+  world.environment.set("SOPS_AGE_KEY_CMD", "refuse");
+  world.processes.add("refuse", FakeProcesses::Answer{1, ""});
+  EXPECT_FALSE(unwrap(kEnc, world).has_value());
+  EXPECT_FALSE(unwrap(kEnc, world).has_value());
+  EXPECT_EQ(world.processes.runs.size(), 3u);
+}
+
 TEST(Identities, AMalformedEncRunsNoCommand) {
   World world;
   world.environment.set("SOPS_AGE_KEY_CMD", "get-key");

@@ -9,15 +9,25 @@
 // problem only if no other fits.
 #include "keysources/age/identities.h"
 
+#include <map>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <utility>
 
 #include "base/shell_words.h"
+#include "sys/run_state.h"
 
 namespace sops::age {
 
 namespace {
+
+// What commands have answered in this run: whoever they ask is asked once, and one at a time (editing.md 5.1). A
+// command may answer differently for another recipient, so each gets an answer of its own.
+struct CommandAnswers {
+  std::mutex mutex;
+  std::map<std::pair<std::string, std::string>, Result<SecureBytes>> answers;  // by command and recipient
+};
 
 // A search under way.
 class Search {
@@ -107,8 +117,13 @@ class Search {
     const std::string name = "SOPS_AGE_KEY_CMD";
     const auto command = variable(name);
     if (!command) return;
-    auto text = run_command(name, *command);
-    if (!text) return problem(std::move(text.error()));
+    CommandAnswers& known = services_.run.get<CommandAnswers>();
+    const std::lock_guard lock(known.mutex);
+    const std::pair key(*command, std::string(recipient_));
+    auto answer = known.answers.find(key);
+    if (answer == known.answers.end()) answer = known.answers.emplace(key, run_command(name, *command)).first;
+    const Result<SecureBytes>& text = answer->second;
+    if (!text) return problem(text.error());
     add(name, text->expose_text(), IdentityLayout::kLines);
   }
 
