@@ -324,6 +324,8 @@ class FakeProcesses final : public Processes {
     std::vector<std::string> arguments;
     std::string input;
     std::map<std::string, std::string> extra_environment;
+    bool inherit_terminal = false;
+    std::chrono::milliseconds deadline{0};
   };
   /// What a program answers.
   struct Answer {
@@ -345,7 +347,8 @@ class FakeProcesses final : public Processes {
   std::vector<Run> runs;
 
   Result<RunResult> run(const RunOptions& options) override {
-    runs.push_back({options.arguments, std::string(as_text(options.input)), options.extra_environment});
+    runs.push_back({options.arguments, std::string(as_text(options.input)), options.extra_environment,
+                    options.inherit_terminal, options.deadline});
     auto it = programs_.find(options.arguments.at(0));
     if (it == programs_.end()) return fail(ErrorCode::kNotFound, "no such program: {}", options.arguments[0]);
     Answer answer = TRY(it->second(runs.back()));
@@ -372,6 +375,8 @@ class FakeTerminal final : public Terminal {
   bool stdin_terminal = false;
   bool stdout_terminal = false;
   bool stderr_terminal = false;
+  /// What happens while the person thinks.
+  std::function<void()> while_asking;
 
   bool stdin_is_terminal() override { return stdin_terminal; }
   bool stdout_is_terminal() override { return stdout_terminal; }
@@ -381,6 +386,7 @@ class FakeTerminal final : public Terminal {
   Result<SecureBytes> ask_secret(const std::string& prompt) override {
     if (prompts.size() >= answers.size()) return fail(ErrorCode::kUnavailable, "there is no terminal to ask on");
     prompts.push_back(prompt);
+    if (while_asking) while_asking();
     return SecureBytes::copy_of(answers[prompts.size() - 1]);
   }
   Result<std::optional<std::string>> ask(const std::string& question) override {

@@ -128,10 +128,10 @@ class TokenCache {
     outgoing.url = endpoint.at("/token");
     outgoing.headers = {{"Content-Type", "application/json"}};
     outgoing.attempts = 1;
-    outgoing.body = TRY(Json::parse(SecureBytes::copy_of(std::string_view(R"({"grantType":"refresh_token"})"))))
-                        .with({{"clientId", token.json.text("clientId").value_or("")},
-                               {"clientSecret", token.json.text("clientSecret").value_or("")},
-                               {"refreshToken", token.json.text("refreshToken").value_or("")}});
+    const Json grant = TRY(Json::parse(SecureBytes::copy_of(std::string_view(R"({"grantType":"refresh_token"})"))));
+    outgoing.body = grant.with({{"clientId", token.json.text("clientId").value_or("")},
+                                {"clientSecret", token.json.text("clientSecret").value_or("")},
+                                {"refreshToken", token.json.text("refreshToken").value_or("")}});
     return outgoing;
   }
 
