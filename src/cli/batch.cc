@@ -244,6 +244,7 @@ class Batch {
       std::vector<Ui::Message> messages;
       Ui ui(&messages);
       CommandContext own{.services = context_.services, .args = context_.args, .ui = ui};
+      own.is_legacy = context_.is_legacy;
       own.configs = &configs_;
       auto made = function(own, item.file);
       if (is_last || !made) item.messages = std::move(messages);

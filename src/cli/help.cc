@@ -81,6 +81,8 @@ constexpr Explained kVariables[] = {
     {"SOPS_GPG_EXEC", "the GnuPG program for PGP keys, instead of gpg"},
     {"GNUPGHOME", "where GnuPG has its keys, instead of ~/.gnupg"},
     {"SOPS_KEY_TIMEOUT", "how long a key behind a network may take: 1500ms, 30s, 1m30s (default: 20s)"},
+    {"HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "the way to keys behind a network; also in lower case"},
+    {"SSL_CERT_FILE, SSL_CERT_DIR", "trusted certificates, instead of the system's"},
     {"XDG_RUNTIME_DIR, TMPDIR", "where short-lived plain text may lie, if that is memory"},
     {"XDG_CONFIG_HOME, HOME", "see FILES"},
     {"NO_COLOR, TERM", "no colors where the first is set, or the second is dumb"},

@@ -105,7 +105,9 @@ class Attempts {
   // Runs in any thread.
   Result<SecureBytes> unwrap(const Attempt& attempt, bool may_ask) const {
     const auto key = TRY(master_key_of(*attempt.entry, rules_.sources));
-    return key->unwrap(attempt.entry->fields, {.may_ask = may_ask, .stop = attempt.stop.get_token()}, services_);
+    return key->unwrap(attempt.entry->fields,
+                       {.may_ask = may_ask, .stop = attempt.stop.get_token(), .is_before_3_3 = rules_.is_before_3_3},
+                       services_);
   }
 
   // Takes what a key gave. Of a group that has its part everything else is ignored.
@@ -367,18 +369,7 @@ std::string key_id(const KeyEntry& entry) {
   if (entry.source == "hc_vault") {
     return format("{}/v1/{}/keys/{}", text("vault_address"), text("engine_path"), text("key_name"));
   }
-  std::string id = text("arn");
-  if (const std::string role = text("role"); !role.empty()) id += "+" + role;
-  std::string context;
-  if (const auto it = entry.fields.find("context"); it != entry.fields.end()) {
-    if (const auto* map = std::get_if<std::map<std::string, std::string>>(&it->second)) {
-      for (const auto& [name, value] : *map) context += format("{}{}:{}", context.empty() ? "" : ",", name, value);
-    }
-  }
-  const std::string profile = text("aws_profile");
-  if (!context.empty() || !profile.empty()) id += "|" + context;
-  if (!profile.empty()) id += "|" + profile;
-  return id;
+  return text("arn");
 }
 
 }  // namespace sops

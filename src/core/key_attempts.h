@@ -31,8 +31,9 @@ using KeyLabels = std::function<std::string(std::string_view source, std::string
 /// How keys are tried.
 struct AttemptRules {
   DecryptionOrder order;
-  KeyLabels labels;   // may be empty
-  size_t needed = 1;  // groups; no further one is tried (keys.md 1.6)
+  KeyLabels labels;            // may be empty
+  size_t needed = 1;           // groups; no further one is tried (keys.md 1.6)
+  bool is_before_3_3 = false;  // see UnwrapOptions
   /// Whether what a key gave is what it should be (keys.md 1.4).
   std::function<Result<void>(const SecureBytes&)> accept = [](const SecureBytes&) -> Result<void> { return {}; };
   std::span<const KeySourceType* const> sources = all_key_sources();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <thread>
 
 #include "base/parallel.h"
@@ -45,6 +46,18 @@ Result<DataKey> recover_data_key(const Metadata& metadata, const RecoverOptions&
 
 namespace {
 
+// keys-aws.md 1.8. A version that is none is checked elsewhere.
+bool is_before_3_3(std::string_view version) {
+  if (version.starts_with('v')) version.remove_prefix(1);
+  int major = 0;
+  int minor = 0;
+  const char* const end = version.data() + version.size();
+  const auto [point, error] = std::from_chars(version.data(), end, major);
+  if (error != std::errc() || point == end || *point != '.') return false;
+  if (std::from_chars(point + 1, end, minor).ec != std::errc()) return false;
+  return major < 3 || (major == 3 && minor < 3);
+}
+
 // With one group each key gives the data key itself. If `check` accepts none, the first that could be one at all is
 // taken nevertheless: then not the keys but the file is damaged, and what is read next says how (a changed MAC ends
 // with 51, as in SOPS, and not with 128).
@@ -69,6 +82,7 @@ Result<RecoveredKey> recover_whole(const Metadata& metadata, AttemptRules rules,
 Result<RecoveredKey> recover_shares(const Metadata& metadata, const RecoverOptions& options, const KeyCheck& check,
                                     Services& services) {
   AttemptRules rules{.order = options.order, .labels = options.labels};
+  rules.is_before_3_3 = is_before_3_3(metadata.version);
   if (metadata.groups.size() == 1) return recover_whole(metadata, std::move(rules), check, services);
 
   const size_t needed =

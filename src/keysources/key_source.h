@@ -30,8 +30,9 @@ std::string_view field_text(const FieldMap& fields, std::string_view name);
 
 /// How one attempt to unwrap may go (keys.md 1).
 struct UnwrapOptions {
-  bool may_ask = true;   // a person may be asked: passphrase, pinentry, MFA code, touch (keys.md 1.3)
-  std::stop_token stop;  // asks for an end as soon as another key has given the data key
+  bool may_ask = true;         // a person may be asked: passphrase, pinentry, MFA code, touch (keys.md 1.3)
+  std::stop_token stop;        // asks for an end as soon as another key has given the data key
+  bool is_before_3_3 = false;  // a SOPS older than 3.3.0 wrote the file (keys-aws.md 1.8)
 };
 
 /// A master key: something that can wrap the data key. Immutable: wrapping returns a value, it does not change the key.

@@ -338,7 +338,7 @@ class Suite:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
         closed.close()
-        self.expect("refused", f"unavailable cannot connect to 127.0.0.1:{port}: .*", f"http://127.0.0.1:{port}/", at_most=1)
+        self.expect("refused", f"unavailable cannot connect to 127.0.0.1:{port}: [Cc]onnection refused .*", f"http://127.0.0.1:{port}/", at_most=1)
         self.expect("slow", f"unavailable {place} did not answer within 300 ms.*", "--answer", "300", self.url("/slow"), at_most=0.8)
         self.expect("dripping", f"unavailable {place} did not answer within 300 ms.*", "--answer", "300", self.url("/drip"), at_most=0.8)
         self.expect("given up", f"unavailable the request to {place} was given up.*", "--cancel", "100", self.url("/slow"), at_most=0.4)

@@ -663,12 +663,16 @@ TEST_F(Metadata, FallsBackToVersion1) {
 TEST_F(Metadata, DoesNotFallBackWhenThatIsForbidden) {
   on(kToken, {.status = 403, .body = ""});
   set("AWS_EC2_METADATA_V1_DISABLED", "true");
-  EXPECT_THAT(failure(), HasSubstr("the token of the instance metadata service at 169.254.169.254: (HTTP 403) / "
-                                   "version 1 of the service is disabled"));
+  EXPECT_THAT(
+      failure(),
+      HasSubstr("the token of the instance metadata service at 169.254.169.254: no reason was given (HTTP 403) / "
+                "version 1 of the service is disabled"));
   FakeAws other;
   other.set("AWS_EC2_METADATA_DISABLED", "false");
   other.on(kToken, {.status = 400, .body = ""});
-  EXPECT_THAT(other.failure(), HasSubstr("the token of the instance metadata service at 169.254.169.254: (HTTP 400)"));
+  EXPECT_THAT(
+      other.failure(),
+      HasSubstr("the token of the instance metadata service at 169.254.169.254: no reason was given (HTTP 400)"));
 }
 
 TEST_F(Metadata, GetsANewTokenWhenTheOldOneIsRefused) {
@@ -691,7 +695,7 @@ TEST_F(Metadata, SaysWhatIsMissing) {
   EXPECT_THAT(refused(kRoles, {.body = ""}),
               HasSubstr("the instance metadata service at http://169.254.169.254 knows no role"));
   EXPECT_THAT(refused(kRoles, {.status = 404, .body = ""}),
-              HasSubstr("the instance metadata service at 169.254.169.254: (HTTP 404)"));
+              HasSubstr("the instance metadata service at 169.254.169.254: no reason was given (HTTP 404)"));
   EXPECT_THAT(refused(kInstanceRole, {.body = R"({"Code":"AssumeRoleUnauthorizedAccess","Message":"no trust"})"}),
               HasSubstr("has no credentials for role web: AssumeRoleUnauthorizedAccess no trust"));
   EXPECT_THAT(refused(kInstanceRole, {.body = "secret"}),
@@ -713,12 +717,12 @@ TEST_F(Metadata, IsGivenUpSoonWhereThereIsNone) {
 TEST_F(Metadata, IsWhereTheUserSays) {
   set("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "ipv6");
   on("PUT http://[fd00:ec2::254]/latest/api/token", {.status = 400, .body = ""});
-  EXPECT_THAT(failure(), HasSubstr("at [fd00:ec2::254]: (HTTP 400)"));
+  EXPECT_THAT(failure(), HasSubstr("at [fd00:ec2::254]: no reason was given (HTTP 400)"));
   FakeAws other;
   other.set("AWS_EC2_METADATA_DISABLED", "false");
   other.set("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9/");
   other.on("PUT http://127.0.0.1:9/latest/api/token", {.status = 400, .body = ""});
-  EXPECT_THAT(other.failure(), HasSubstr("at 127.0.0.1:9: (HTTP 400)"));
+  EXPECT_THAT(other.failure(), HasSubstr("at 127.0.0.1:9: no reason was given (HTTP 400)"));
 }
 
 // --- MFA, keys.md 3.4

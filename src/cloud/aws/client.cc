@@ -22,7 +22,8 @@ std::string to_string(const Refusal& refusal) {
     if (!text.empty()) text += ": ";
     text += escape_for_message(refusal.message, 2000);
   }
-  text += format("{}(HTTP {}", text.empty() ? "" : " ", refusal.status);
+  if (text.empty()) text = "no reason was given";
+  text += format(" (HTTP {}", refusal.status);
   if (!refusal.request_id.empty()) text += format(", request {}", escape_for_message(refusal.request_id));
   return text + ")";
 }

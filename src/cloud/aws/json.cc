@@ -22,6 +22,8 @@ NodeId find(const Document& document, std::initializer_list<std::string_view> pa
 
 }  // namespace
 
+void append_json_string(std::string_view text, SecureBuffer& out) { json::append_string(text, out); }
+
 Result<Json> Json::parse(SecureBytes text) {
   Json json;
   json.text_ = std::move(text);

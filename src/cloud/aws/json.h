@@ -17,6 +17,9 @@
 
 namespace sops::aws {
 
+/// Appends `text` as a JSON string, in quotes.
+void append_json_string(std::string_view text, SecureBuffer& out);
+
 /// A JSON object. Views that it gives live as long as it.
 class Json {
  public:

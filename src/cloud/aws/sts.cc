@@ -91,7 +91,11 @@ Result<Credentials> assume_role(const RoleRequest& role, const Credentials& base
   }
   const Incoming incoming = TRY(in_context(send(outgoing, context), "assuming role {}", shown_role));
   if (incoming.refusal) {
-    return fail(refusal_error(format("failed to assume role '{}'", shown_role), outgoing, incoming, &base));
+    Error error = refusal_error(format("failed to assume role '{}'", shown_role), outgoing, incoming, &base);
+    if (!role.mfa_code.empty() && incoming.refusal->code == "AccessDenied") {
+      error.hint = "if the code was wrong or used before: wait for the next one, and run the command again";
+    }
+    return fail(std::move(error));
   }
   return TRY(in_context(read_answer(incoming, format("role {} assumed with {}", shown_role, base.source)),
                         "assuming role {}", shown_role));
@@ -119,7 +123,7 @@ Result<Credentials> assume_role_with_web_identity(const WebIdentity& identity, c
     Error error = refusal_error(format("failed to assume role '{}' with the token in {}",
                                        escape_for_message(identity.role_arn), escape_for_message(identity.token_file)),
                                 outgoing, incoming, nullptr);
-    if (error.code == ErrorCode::kDenied) error.hint = "the token has expired, or the role does not trust it";
+    if (incoming.refusal->status < 500) error.hint = "the token has expired, or the role does not trust it";
     return fail(std::move(error));
   }
   return TRY(in_context(read_answer(incoming, source), "{}", identity.origin));

@@ -115,6 +115,8 @@ std::optional<Milliseconds> observed_skew(const HttpAnswer& answer, WallTime bef
   return std::chrono::round<Milliseconds>(*date - (before + (after - before) / 2));
 }
 
+bool is_intolerable(Milliseconds skew) { return skew > kTolerableSkew || skew < -kTolerableSkew; }
+
 std::string describe_skew(Milliseconds skew) {
   const auto whole = std::chrono::round<seconds>(skew < Milliseconds(0) ? -skew : skew);
   const std::string amount = whole < minutes(2) ? format("{} seconds", whole.count())
@@ -135,8 +137,8 @@ class Sender {
   Sender(const Outgoing& outgoing, const Context& context, std::string host)
       : outgoing_(outgoing), context_(context), host_(std::move(host)) {
     const auto disabled = environment_text(context.settings.environment(), "AWS_DISABLE_CLOCK_SKEW_CORRECTION");
-    corrects_clock_ =
-        outgoing.retries_clock && outgoing.credentials != nullptr && to_lower(disabled.value_or("")) != "true";
+    uses_host_clock_ = to_lower(disabled.value_or("")) != "true";
+    may_correct_clock_ = uses_host_clock_ && outgoing.retries_clock && outgoing.credentials != nullptr;
   }
 
   Result<Incoming> run() {
@@ -153,8 +155,8 @@ class Sender {
       }
       const bool again =
           incoming ? is_retried(*incoming->refusal, outgoing_) : incoming.error().code == ErrorCode::kUnavailable;
-      if (incoming && corrects_clock_ && may_be_the_clock(*incoming)) {
-        corrects_clock_ = false;  // "once per operation"
+      if (incoming && may_correct_clock_ && may_be_the_clock(*incoming)) {
+        may_correct_clock_ = false;  // "once per operation"
         continue;
       }
       if (!again || context_.stop.stop_requested()) return incoming;
@@ -180,7 +182,7 @@ class Sender {
     if (!outgoing_.is_local) request.ca_bundle = context_.settings.text("AWS_CA_BUNDLE", "ca_bundle");
     Clock& clock = context_.services.clock;
     const WallTime before = clock.now();
-    applied_skew_ = context_.hosts.skew(host_);
+    applied_skew_ = uses_host_clock_ ? context_.hosts.skew(host_) : Milliseconds(0);
     if (outgoing_.credentials != nullptr) sign_request(request, before + applied_skew_);
 
     Incoming incoming;
@@ -189,14 +191,14 @@ class Sender {
     if (answer.status >= 300) {
       incoming.refusal = outgoing_.protocol == Protocol::kXml ? read_xml_refusal(answer) : read_json_refusal(answer);
     }
-    incoming.skew = observed_skew(answer, before, clock.now());
-    if (incoming.skew && !outgoing_.is_local) {
-      const bool matters = *incoming.skew > kTolerableSkew || *incoming.skew < -kTolerableSkew;
-      context_.hosts.set_skew(host_, matters ? *incoming.skew : Milliseconds(0));
+    const auto skew = observed_skew(answer, before, clock.now());
+    if (skew) incoming.clock_error = *skew - applied_skew_;
+    if (skew && !outgoing_.is_local) {
+      const bool matters = is_intolerable(*skew);
+      context_.hosts.set_skew(host_, matters ? *skew : Milliseconds(0));
       if (matters) {
         context_.services.run.get<Notes>().add(
-            Note::Kind::kWarning,
-            format("the clock of this machine is {} that of {}", describe_skew(*incoming.skew), host_));
+            Note::Kind::kWarning, format("the clock of this machine is {} that of {}", describe_skew(*skew), host_));
       }
     }
     return incoming;
@@ -218,10 +220,8 @@ class Sender {
     request.headers.push_back(user_agent);
   }
 
-  bool may_be_the_clock(const Incoming& incoming) const {
-    if (!is_one_of(incoming.refusal->code, kClock) || !incoming.skew) return false;
-    const Milliseconds off = *incoming.skew - applied_skew_;
-    return off > kTolerableSkew || off < -kTolerableSkew;
+  static bool may_be_the_clock(const Incoming& incoming) {
+    return is_one_of(incoming.refusal->code, kClock) && incoming.clock_error && is_intolerable(*incoming.clock_error);
   }
 
   // False if there is no further attempt.
@@ -237,7 +237,8 @@ class Sender {
   const Outgoing& outgoing_;
   const Context& context_;
   std::string host_;
-  bool corrects_clock_ = true;
+  bool uses_host_clock_ = true;
+  bool may_correct_clock_ = true;
   Milliseconds applied_skew_{0};
 };
 
@@ -309,11 +310,14 @@ Error refusal_error(std::string_view what, const Outgoing& outgoing, const Incom
   } else if (is({"InvalidSignatureException", "SignatureDoesNotMatch", "RequestExpired", "RequestInTheFuture",
                  "RequestTimeTooSkewed", "AuthFailure"})) {
     error.message = format("the signature with {} was not accepted; {}", source, error.message);
-    const bool is_off = incoming.skew && (*incoming.skew > kTolerableSkew || *incoming.skew < -kTolerableSkew);
-    error.hint =
-        is_off ? format("the clock of this machine is {} that of {}: set it right", describe_skew(*incoming.skew), host)
-               : "the secret access key is wrong; the clock of this machine agrees with the service's";
-    if (!incoming.skew) error.hint = "the secret access key is wrong, or the clock of this machine";
+    if (!incoming.clock_error) {
+      error.hint = "the secret access key is wrong, or the clock of this machine";
+    } else if (is_intolerable(*incoming.clock_error)) {
+      error.hint = format("the clock of this machine is {} that of {}: set it right",
+                          describe_skew(*incoming.clock_error), host);
+    } else {
+      error.hint = "the secret access key is wrong; the time that was signed is that of the service";
+    }
   } else if (incoming.is_exhausted || is_retried(refusal, outgoing)) {
     error.code = ErrorCode::kUnavailable;
     error.message += format(", after {} attempt{}", incoming.attempts, incoming.attempts == 1 ? "" : "s");

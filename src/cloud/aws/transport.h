@@ -109,8 +109,9 @@ struct Incoming {
   HttpAnswer http;
   std::optional<Refusal> refusal;
   int attempts = 1;
-  bool is_exhausted = false;         // it might have gone better with more attempts or time
-  std::optional<Milliseconds> skew;  // how far the host's clock is ahead, as far as it said
+  bool is_exhausted = false;  // it might have gone better with more attempts or time
+  std::optional<Milliseconds>
+      clock_error;  // how far the host's clock is ahead of the time we signed; nullopt if it did not say
 };
 
 /// Sends. Errors: those of Http::send for the last attempt, with the number of attempts; kUnavailable if the time is

@@ -253,6 +253,9 @@ int poll_session(void* user, SopsHttpDone* done) {
       done->owner = transfer->owner;
       done->end = end_of(*transfer, code);
       const char* reason = transfer->reason[0] != '\0' ? transfer->reason : curl_easy_strerror(code);
+      long error = 0;  // the system's words are better than "Couldn't connect to server"
+      curl_easy_getinfo(transfer->easy.get(), CURLINFO_OS_ERRNO, &error);
+      if (code == CURLE_COULDNT_CONNECT && error != 0) reason = strerror(static_cast<int>(error));
       strncpy(done->reason, code == CURLE_OK ? "" : reason, sizeof done->reason - 1);
       done->reason[sizeof done->reason - 1] = '\0';
       return 1;

@@ -60,7 +60,7 @@ enum SopsHttpEnd {
 struct SopsHttpDone {
   void* owner;
   int end;           // SopsHttpEnd
-  char reason[256];  // in libcurl's words; may be empty
+  char reason[256];  // in words of libcurl or of the system; may be empty
 };
 
 struct SopsHttpTable {
