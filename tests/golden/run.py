@@ -35,7 +35,7 @@ EXTENSIONS = {"yaml": "yaml", "json": "json", "dotenv": "env", "ini": "ini"}
 # The key cases that can be opened by what is built so far, with the identity files that open them; `.asc` is for gpg. In
 # groups_2_of_3 it is the threshold of 2 that age.txt and age2.txt reach together.
 KEY_CASES = {"age_two": ["age2.txt"], "pgp_and_age": ["age.txt"], "groups_2_of_3": ["age.txt", "age2.txt"], "pgp_rsa": ["pgp.asc"],
-             "pgp_ecc": ["pgp.asc"]}
+             "pgp_ecc": ["pgp.asc"], "groups_all_of_2": ["age.txt", "pgp.asc"]}
 DEFAULT_IDENTITIES = ["age.txt"]
 TIMEOUT_SECONDS = 120
 

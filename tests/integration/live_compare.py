@@ -133,6 +133,7 @@ class Comparison:
         keys = GOLDEN / "keys"
         self.variables = {
             "AGE": (keys / "age.pub").read_text().strip(), "KEY": str(keys / "age.txt"), "KEY2": str(keys / "age2.txt"),
+            "FAKE_GPG": str(ROOT / "tests" / "support" / "fake_gpg"),
             "AGE2": re.search(r"age1\w+", (keys / "age2.txt").read_text())[0],
             "IDENTITY": re.search(r"AGE-SECRET-KEY-\w+", (keys / "age.txt").read_text())[0],
         }
@@ -291,6 +292,7 @@ class Comparison:
     def filter(self, program, content, *words):
         environment = self.environment(self.home)
         environment["SOPS_AGE_KEY"] = pathlib.Path(self.variables["KEY2"]).read_text()
+        environment["SOPS_GPG_EXEC"] = self.variables["FAKE_GPG"]
         return subprocess.run([program, *words], cwd=self.home, env=environment, input=content, capture_output=True, timeout=TIMEOUT_SECONDS)
 
     @functools.lru_cache(maxsize=4096)
