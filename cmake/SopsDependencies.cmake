@@ -20,4 +20,10 @@ target_link_libraries(sops_third_party_crypto INTERFACE Threads::Threads ${CMAKE
 sops_static_library(NAME yaml ARCHIVE libyaml.a HEADER yaml.h)
 sops_static_library(NAME re2 ARCHIVE libre2.a HEADER re2/re2.h)
 target_link_libraries(sops_third_party_re2 INTERFACE Threads::Threads)
+sops_static_library(NAME expat ARCHIVE libexpat.a HEADER expat.h)
+
+# Linked by the network module only, and dynamically: it comes with a second OpenSSL of its own.
+find_package(CURL 7.87 REQUIRED)
+add_library(sops_third_party_curl ALIAS CURL::libcurl)
+
 find_path(SOPS_fmt_INCLUDE fmt/core.h REQUIRED)

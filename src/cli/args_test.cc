@@ -16,6 +16,8 @@ class MapEnvironment final : public Environment {
   }
   std::string working_directory() override { return "/"; }
   uint32_t user_id() override { return 0; }
+  std::string home_folder() override { return "/"; }
+  std::string host_name() override { return {}; }
   std::map<std::string, std::string> variables;
 };
 

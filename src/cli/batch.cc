@@ -244,6 +244,7 @@ class Batch {
       std::vector<Ui::Message> messages;
       Ui ui(&messages);
       CommandContext own{.services = context_.services, .args = context_.args, .ui = ui};
+      own.is_legacy = context_.is_legacy;
       own.configs = &configs_;
       auto made = function(own, item.file);
       if (is_last || !made) item.messages = std::move(messages);
@@ -451,7 +452,9 @@ Result<std::optional<EncryptedInput>> read_encrypted_input(CommandContext& conte
     }
   }
   EncryptedInput encrypted;
-  encrypted.format = TRY(in_context(std::move(format), "{}", input.shown));
+  if (!format)
+    return in_context(Result<std::optional<EncryptedInput>>(fail(std::move(format.error()))), "{}", input.shown);
+  encrypted.format = *format;
   encrypted.text = TRY(in_context(read_input(context, input, *encrypted.format), "{}", input.shown));
   if (file.is_found && !may_be_encrypted(encrypted.text.text())) return std::optional<EncryptedInput>();
   return std::optional(std::move(encrypted));

@@ -75,15 +75,18 @@ std::vector<FlagSpec> key_flags() {
                      .summary = "not supported yet",
                      .environment = std::string(source.environment)});
   }
-  flags.push_back({.name = "aws-profile",
-                   .kind = FlagKind::kString,
-                   .value_name = "NAME",
-                   .summary = "profile of the keys of --kms (has no effect yet)"});
-  flags.push_back({.name = "encryption-context",
-                   .kind = FlagKind::kString,
-                   .value_name = "NAME:VALUE,…",
-                   .summary = "encryption context of the keys of --kms (has no effect yet)"});
-  return flags;
+  return merge_flags(std::move(flags), key_option_flags());
+}
+
+std::vector<FlagSpec> key_option_flags() {
+  return {{.name = "aws-profile",
+           .kind = FlagKind::kString,
+           .value_name = "NAME",
+           .summary = "profile of the credentials for the KMS keys that flags name"},
+          {.name = "encryption-context",
+           .kind = FlagKind::kString,
+           .value_name = "NAME:VALUE,…",
+           .summary = "encryption context of the KMS keys that flags name"}};
 }
 
 FlagSpec threshold_flag() {

@@ -28,16 +28,18 @@ struct CommandContext {
   std::optional<Config> config;           // see configuration()
   const Config* config_in_use = nullptr;  // … which this is, or one of `configs`
   ConfigCache* configs = nullptr;         // if there are several files
+  bool is_legacy = false;                 // the deprecated form without a command
 };
 
 // Flag sets (cli.md 2.2).
-std::vector<FlagSpec> output_flags();     // --in-place, --output
-std::vector<FlagSpec> type_flags();       // --input-type, --output-type
-std::vector<FlagSpec> selection_flags();  // the six rules, --mac-only-encrypted
-std::vector<FlagSpec> key_flags();        // one for each key source, and for those still to come
-FlagSpec threshold_flag();                // --shamir-secret-sharing-threshold
-std::vector<FlagSpec> decrypt_flags();    // --ignore-mac, --decryption-order, key services
-std::vector<FlagSpec> common_flags();     // --config, --indent, --verbose, --help, --version
+std::vector<FlagSpec> output_flags();      // --in-place, --output
+std::vector<FlagSpec> type_flags();        // --input-type, --output-type
+std::vector<FlagSpec> selection_flags();   // the six rules, --mac-only-encrypted
+std::vector<FlagSpec> key_flags();         // one for each key source, and for those still to come; key_option_flags()
+std::vector<FlagSpec> key_option_flags();  // --aws-profile, --encryption-context
+FlagSpec threshold_flag();                 // --shamir-secret-sharing-threshold
+std::vector<FlagSpec> decrypt_flags();     // --ignore-mac, --decryption-order, key services
+std::vector<FlagSpec> common_flags();      // --config, --indent, --verbose, --help, --version
 
 /// The one file a command works on.
 struct Input {

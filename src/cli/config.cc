@@ -86,10 +86,13 @@ ExplainedGroup explain_group(const KeyGroupSpec& group, std::optional<Error>& er
 // Keys of flags and environment variables take the place of the rule's (config.md 5).
 ExplainedGroup keys_of_flags(const ParsedArgs& args, std::optional<Error>& error) {
   ExplainedGroup result;
+  auto given = key_options(args);
+  if (!given && !error) error = std::move(given.error());
+  const KeyOptions options = given ? std::move(*given) : KeyOptions();
   const auto add = [&](std::string_view source, std::string_view flag) {
     const std::string list = args.text(flag);
     if (list.empty()) return;
-    KeySpec spec{.source = std::string(source), .text = list};
+    KeySpec spec{.source = std::string(source), .text = list, .options = options};
     spec.position.line = 0;
     for (ExplainedKey& key : explain_key(spec, error)) result.push_back(std::move(key));
   };

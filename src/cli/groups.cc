@@ -49,9 +49,10 @@ Result<MasterKeyList> new_group(CommandContext& context, MasterKeys& owner) {
           .hint("use SOPS for these keys");
     }
   }
+  const KeyOptions options = key_options_or_warning(context);
   for (const KeySourceType* source : all_key_sources()) {
     for (const std::string& list : context.args.all(source->flag)) {
-      MasterKeys keys = TRY(in_context(source->from_list(list), "--{}", source->flag));
+      MasterKeys keys = TRY(in_context(source->from_list(list, options), "--{}", source->flag));
       for (std::unique_ptr<MasterKey>& key : keys) {
         group.emplace_back(source, key.get());
         owner.push_back(std::move(key));

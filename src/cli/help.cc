@@ -80,6 +80,8 @@ constexpr Explained kVariables[] = {
     {"SOPS_AGE_KEY", "age identities themselves"},
     {"SOPS_AGE_KEY_FILE", "a file with age identities"},
     {"SOPS_AGE_KEY_CMD", "a command that prints age identities; it gets $SOPS_AGE_RECIPIENT"},
+    {"HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "the way to keys behind a network; also in lower case"},
+    {"SSL_CERT_FILE, SSL_CERT_DIR", "trusted certificates, instead of the system's"},
     {"XDG_RUNTIME_DIR, TMPDIR", "where short-lived plain text may lie, if that is memory"},
     {"XDG_CONFIG_HOME, HOME", "see FILES"},
     {"NO_COLOR, TERM", "no colors where the first is set, or the second is dumb"},

@@ -16,8 +16,7 @@ struct LaterKeySource {
   std::string_view environment;
 };
 
-inline constexpr std::array<LaterKeySource, 6> kLaterKeySources = {{
-    {"kms", "kms", "k", "SOPS_KMS_ARN"},
+inline constexpr std::array<LaterKeySource, 5> kLaterKeySources = {{
     {"gcp_kms", "gcp-kms", "", "SOPS_GCP_KMS_IDS"},
     {"hckms", "hckms", "", "SOPS_HUAWEICLOUD_KMS_IDS"},
     {"azure_kv", "azure-kv", "", "SOPS_AZURE_KEYVAULT_URLS"},

@@ -25,7 +25,7 @@ namespace {
 // silently (cli.md 1.5); here they count.
 // `at` is where the command stood. Behind it only its own flags are known, as in SOPS.
 Result<int> run_command(const CommandSpec& command, std::span<const std::string> words, size_t at, Services& services,
-                        Ui& ui) {
+                        Ui& ui, bool is_legacy = false) {
   const std::vector<FlagSpec> flags = command_flags(command);
   const std::vector<FlagSpec> known = merge_flags(flags, root_flags());
   TRY(parse_args(words.subspan(at), flags, services.environment));
@@ -43,6 +43,7 @@ Result<int> run_command(const CommandSpec& command, std::span<const std::string>
   }
   rescue_abandoned_sessions(services, ui);
   CommandContext context{.services = services, .args = args, .ui = ui};
+  context.is_legacy = is_legacy;
   return command.run(context);
 }
 
@@ -111,12 +112,12 @@ Result<int> run_legacy(std::span<const std::string> all_words, const ParsedArgs&
     return run_deprecated_set(context, set);
   }
   if (rotate || has_key_edits(args)) TRY(check_file_is_there(args, services));
-  if (rotate) return run_command(*find_command("rotate"), words, words.size(), services, ui);
+  if (rotate) return run_command(*find_command("rotate"), words, words.size(), services, ui, true);
   if (!encrypt && !decrypt) {
     TRY(check_for_misspelt_command(args.positionals[0], services));
-    return run_command(*find_command("edit"), words, words.size(), services, ui);
+    return run_command(*find_command("edit"), words, words.size(), services, ui, true);
   }
-  return run_command(*find_command(encrypt ? "encrypt" : "decrypt"), words, words.size(), services, ui);
+  return run_command(*find_command(encrypt ? "encrypt" : "decrypt"), words, words.size(), services, ui, true);
 }
 
 // A command that only has children: the child that is named, else what SOPS does (cli.md 1.2). `words` are those of the

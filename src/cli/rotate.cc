@@ -27,7 +27,8 @@ std::string flag_of(std::string_view source) {
 }
 
 // The keys of one flag.
-Result<MasterKeys> keys_of_flag(CommandContext& context, std::string_view source, const std::string& flag) {
+Result<MasterKeys> keys_of_flag(CommandContext& context, std::string_view source, const std::string& flag,
+                                const KeyOptions& options) {
   const std::string list = context.args.text(flag);
   if (list.empty()) return MasterKeys();
   const KeySourceType* type = find_key_source(source);
@@ -35,7 +36,7 @@ Result<MasterKeys> keys_of_flag(CommandContext& context, std::string_view source
     return fail(ErrorCode::kUnsupported, "--{}: {} keys are not supported yet", flag, source)
         .hint("use SOPS for these keys");
   }
-  return in_context(type->from_list(list), "--{}", flag);
+  return in_context(type->from_list(list, options), "--{}", flag);
 }
 
 }  // namespace
@@ -66,13 +67,14 @@ Result<RotateRequest> rotate_request(CommandContext& context) {
   RotateRequest request;
   request.open.ignore_mac = context.args.flag("ignore-mac");
   request.open.order = TRY(parse_decryption_order(context.args.text("decryption-order")));
+  const KeyOptions options = key_options_or_warning(context);
   for (std::string_view source : kAddOrder) {
-    MasterKeys added = TRY(keys_of_flag(context, source, "add-" + flag_of(source)));
+    MasterKeys added = TRY(keys_of_flag(context, source, "add-" + flag_of(source), options));
     for (std::unique_ptr<MasterKey>& key : added) {
       request.edits.added.emplace_back(find_key_source(source), key.get());
       request.keys.push_back(std::move(key));
     }
-    const MasterKeys removed = TRY(keys_of_flag(context, source, "rm-" + flag_of(source)));
+    const MasterKeys removed = TRY(keys_of_flag(context, source, "rm-" + flag_of(source), options));
     for (const std::unique_ptr<MasterKey>& key : removed) {
       request.edits.removed.push_back({.source = std::string(source), .id = key->id()});
     }
@@ -98,10 +100,7 @@ namespace {
 std::vector<FlagSpec> flags() {
   std::vector<FlagSpec> all = output_flags();
   all = merge_flags(std::move(all), key_edit_flags());
-  all.push_back({.name = "encryption-context",
-                 .kind = FlagKind::kString,
-                 .value_name = "NAME:VALUE,…",
-                 .summary = "encryption context of the keys of --add-kms and --rm-kms (has no effect yet)"});
+  all = merge_flags(std::move(all), key_option_flags());
   all = merge_flags(std::move(all), batch_flags(BatchCommand::Destination::kChosen));
   all = merge_flags(std::move(all), type_flags());
   return merge_flags(std::move(all), decrypt_flags());

@@ -2,8 +2,8 @@
 #include "cli/session_drafts.h"
 
 #include "base/path.h"
+#include "base/rfc3339.h"
 #include "cli/editor.h"
-#include "core/rfc3339.h"
 
 namespace sops {
 

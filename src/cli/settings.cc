@@ -58,18 +58,18 @@ constexpr std::string_view kFlagOrder[] = {"kms", "gcp_kms", "hckms", "azure_kv"
 
 Failure not_supported_yet(std::string_view source) {
   return fail(ErrorCode::kUnsupported, "{} keys are not supported yet", source)
-      .hint("encrypt with age keys only; SOPS can add the others: sops updatekeys");
+      .hint("encrypt with other keys; SOPS can add these: sops updatekeys");
 }
 
 // Keys named by flags or environment variables; they are one group, which replaces those of the configuration as a
 // whole (config.md 5).
-Result<void> add_keys_of_flags(CommandContext& context, EncryptionSettings& settings) {
+Result<void> add_keys_of_flags(CommandContext& context, const KeyOptions& options, EncryptionSettings& settings) {
   MasterKeyList group;
   for (std::string_view id : kFlagOrder) {
     if (const KeySourceType* source = find_key_source(id)) {
       const std::string list = context.args.text(source->flag);
       if (list.empty()) continue;
-      MasterKeys keys = TRY(in_context(source->from_list(list), "--{}", source->flag));
+      MasterKeys keys = TRY(in_context(source->from_list(list, options), "--{}", source->flag));
       for (std::unique_ptr<MasterKey>& key : keys) {
         group.emplace_back(source, key.get());
         settings.keys.push_back(std::move(key));
@@ -84,29 +84,45 @@ Result<void> add_keys_of_flags(CommandContext& context, EncryptionSettings& sett
   return {};
 }
 
-// cli.md 3.10: "comma list of `key:value`, each part must contain exactly one colon; otherwise exit 6".
-Result<void> check_encryption_context(std::string_view text) {
-  if (text.empty()) return {};
-  for (const std::string_view part : split(text, ',')) {
-    if (std::ranges::count(part, ':') == 1) continue;
-    return fail(ErrorCode::kUsage, "--encryption-context: '{}' is not NAME:VALUE", escape_for_message(part))
-        .hint("several are separated by commas: --encryption-context app:web,stage:prod")
-        .exit(ExitStatus::kBadKmsContext);
-  }
-  return {};
-}
-
 std::string or_else(std::string first, const std::string& second) { return first.empty() ? second : std::move(first); }
 
 }  // namespace
 
-Result<std::vector<MasterKeyList>> rule_groups(const CreationRule& rule, MasterKeys& owner) {
+// cli.md 3.10: "comma list of `key:value`, each part must contain exactly one colon; otherwise exit 6".
+// keys-aws.md 1.3: "empty key and empty value are legal"; "a later duplicate key replaces the earlier".
+Result<KeyOptions> key_options(const ParsedArgs& args) {
+  KeyOptions options{.aws_profile = args.text("aws-profile")};
+  const std::string text = args.text("encryption-context");
+  if (text.empty()) return options;
+  for (const std::string_view part : split(text, ',')) {
+    if (std::ranges::count(part, ':') != 1) {
+      return fail(ErrorCode::kUsage, "--encryption-context: '{}' is not NAME:VALUE", escape_for_message(part))
+          .hint("several are separated by commas: --encryption-context app:web,stage:prod")
+          .exit(ExitStatus::kBadKmsContext);
+    }
+    const size_t colon = part.find(':');
+    options.encryption_context[std::string(part.substr(0, colon))] = part.substr(colon + 1);
+  }
+  return options;
+}
+
+KeyOptions key_options_or_warning(CommandContext& context) {
+  auto options = key_options(context.args);
+  if (options) return std::move(*options);
+  context.ui.warning(format("{}: context will not be used", options.error().message));
+  return {.encryption_context = {}, .aws_profile = context.args.text("aws-profile")};
+}
+
+Result<std::vector<MasterKeyList>> rule_groups(const CreationRule& rule, MasterKeys& owner,
+                                               const std::map<std::string, std::string>& context) {
   std::vector<MasterKeyList> groups;
   for (const KeyGroupSpec& spec : rule.groups) {
     MasterKeyList& group = groups.emplace_back();
-    for (const KeySpec& one : spec.keys) {
+    for (KeySpec one : spec.keys) {
       const KeySourceType* source = find_key_source(one.source);
       if (source == nullptr) return not_supported_yet(one.source);
+      const bool is_flat = !spec.drop_repeated;
+      if (is_flat && one.source == "kms" && !context.empty()) one.fields["context"] = context;
       MasterKeys keys = TRY(make_master_keys({.keys = {one}}, all_key_sources()));
       for (std::unique_ptr<MasterKey>& key : keys) {
         const bool repeated = std::ranges::any_of(
@@ -139,10 +155,14 @@ Result<EncryptionSettings> encryption_settings(CommandContext& context, const In
 
   EncryptionSettings settings;
   TRY(require_local_keys(context));
-  TRY(check_encryption_context(args.text("encryption-context")));
-  TRY(add_keys_of_flags(context, settings));
-  if (settings.groups.empty() && rule != nullptr)
-    settings.groups = TRY(in_context(rule_groups(*rule, settings.keys), "{}", escape_for_message(config->path)));
+  const KeyOptions key_options_given = TRY(key_options(args));
+  TRY(add_keys_of_flags(context, key_options_given, settings));
+  if (settings.groups.empty() && rule != nullptr) {
+    // keys-aws.md 1.3: only the deprecated form gives its context to the keys of the rule.
+    const auto own_context = context.is_legacy ? key_options_given.encryption_context : KeyOptions().encryption_context;
+    settings.groups =
+        TRY(in_context(rule_groups(*rule, settings.keys, own_context), "{}", escape_for_message(config->path)));
+  }
   if (settings.groups.empty() && rule == nullptr) {
     return fail(ErrorCode::kUsage, "no .sops.yaml with creation rules was found, and no key is named")
         .hint("name a key, for example --age age1…, or write a .sops.yaml");

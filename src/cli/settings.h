@@ -47,8 +47,17 @@ Result<const Config*> configuration(CommandContext& context, const std::string& 
 Result<EncryptionSettings> encryption_settings(CommandContext& context, const Input& input,
                                                const FormatType& output_format);
 
-/// The master keys of the rule's groups, in order; `owner` keeps them alive. Errors: those of make_master_keys().
-Result<std::vector<MasterKeyList>> rule_groups(const CreationRule& rule, MasterKeys& owner);
+/// What --encryption-context and --aws-profile say of the keys that other flags name. Errors: kUsage (exit status 6)
+/// for a context that is none.
+Result<KeyOptions> key_options(const ParsedArgs& args);
+
+/// The same where SOPS goes on without a context that is none, after a warning (keys-aws.md 1.3).
+KeyOptions key_options_or_warning(CommandContext& context);
+
+/// The master keys of the rule's groups, in order; `owner` keeps them alive. `context` is the encryption context of KMS
+/// keys in the rule's flat fields, which have none of their own. Errors: those of make_master_keys().
+Result<std::vector<MasterKeyList>> rule_groups(const CreationRule& rule, MasterKeys& owner,
+                                               const std::map<std::string, std::string>& context = {});
 
 /// The layout of new text for a format: --indent, else `stores` of the configuration (config.md 3.6). Call it after
 /// encryption_settings() where both are needed: the search for a rule goes further.

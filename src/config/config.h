@@ -28,6 +28,7 @@ struct KeySpec {
   std::string source;     // KeySourceType::id: "age", "pgp", "kms", "gcp_kms", "hckms", "azure_kv", "hc_vault", …
   std::string text;       // what KeySourceType::from_list reads; unused if there are `fields`
   FieldMap fields;        // named as in a file's metadata ("arn", "context", "fp", …): for KeySourceType::from_metadata
+  KeyOptions options;     // for from_list: of a spec that comes from a command line
   TextPosition position;  // in the configuration
   std::string label;  // the comment at the end of the item's line, else on the line above (keys.md 1.7); may be empty
 };

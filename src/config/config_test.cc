@@ -93,7 +93,7 @@ class FakeKey final : public MasterKey {
   std::string id_;
 };
 
-Result<MasterKeys> fake_list(std::string_view list) {
+Result<MasterKeys> fake_list(std::string_view list, const KeyOptions&) {
   MasterKeys keys;
   for (const std::string_view part : split(list, ',')) {
     if (part == "bad") return fail(ErrorCode::kMalformed, "no key: {}", part);
@@ -159,6 +159,10 @@ class OwnedFiles final : public Files {
   Result<void> make_folder(const std::string&) override { return fail(ErrorCode::kIo, "unused"); }
   Result<SecureBytes> read_beginning(const std::string&, size_t) override { return fail(ErrorCode::kIo, "unused"); }
   Result<std::vector<DirectoryEntry>> list(const std::string&) override { return fail(ErrorCode::kIo, "unused"); }
+  Result<std::unique_ptr<FileLock>> lock_folder(const std::string&, std::chrono::milliseconds,
+                                                std::stop_token) override {
+    return fail(ErrorCode::kIo, "unused");
+  }
   std::optional<std::string> target_of_temporary_file(const std::string&) override { return std::nullopt; }
   void remove_remains(const std::string&) override {}
   std::unique_ptr<FileChanges> begin_changes() override { return nullptr; }

@@ -127,7 +127,7 @@ Result<MasterKeys> make_master_keys(const KeyGroupSpec& group, std::span<const K
     }
     MasterKeys made;
     if (spec.fields.empty()) {
-      Result<MasterKeys> list = (*source)->from_list(spec.text);
+      Result<MasterKeys> list = (*source)->from_list(spec.text, spec.options);
       if (!list) return fail(std::move(list.error()).at(spec.position));
       made = std::move(*list);
     } else {

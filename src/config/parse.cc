@@ -557,7 +557,7 @@ void Reader::add_flat_key(const KeyField& field, NodeId id, std::string text, Ke
   // config.md 3.3: "all spaces removed; split at `+arn:` into ARN and role"
   for (const std::string_view part : split(text, ',')) {
     const std::string key = without_spaces(part);
-    const size_t plus = key.find("+arn:");
+    const size_t plus = key.find("+arn:", 1);
     spec.fields = {{"arn", key.substr(0, plus)}};
     if (plus != std::string::npos) spec.fields["role"] = key.substr(plus + 1);
     group.keys.push_back(spec);

@@ -249,7 +249,7 @@ TEST(ChangeHistories, ReadAsTheyShouldAndNeverUseANonceTwice) {
   world.files.put("/age.txt", golden_key("age.txt"));
   const KeySourceType* age = find_key_source("age");
   const std::string recipient = golden_key("age.pub");
-  const auto keys = age->from_list(recipient.substr(0, recipient.find('\n')));
+  const auto keys = age->from_list(recipient.substr(0, recipient.find('\n')), {});
   ASSERT_TRUE(keys);
   const std::vector<MasterKeyList> groups = {{{age, keys->front().get()}}};
 

@@ -8,7 +8,7 @@
 
 #include "base/codec.h"
 #include "base/decimal.h"
-#include "core/rfc3339.h"
+#include "base/rfc3339.h"
 
 namespace sops {
 

@@ -6,9 +6,9 @@
 #include <unordered_map>
 
 #include "base/parallel.h"
+#include "base/rfc3339.h"
 #include "core/layout.h"
 #include "core/mac.h"
-#include "core/rfc3339.h"
 
 namespace sops {
 

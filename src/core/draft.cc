@@ -5,11 +5,11 @@
 
 #include "base/codec.h"
 #include "base/path.h"
+#include "base/rfc3339.h"
 #include "core/ciphertext.h"
 #include "core/decrypt.h"
 #include "core/encrypt.h"
 #include "core/mac.h"
-#include "core/rfc3339.h"
 #include "crypto/hash.h"
 
 namespace sops {

@@ -19,12 +19,12 @@
 #include <optional>
 
 #include "base/parallel.h"
+#include "base/rfc3339.h"
 #include "core/ciphertext.h"
 #include "core/decrypt.h"
 #include "core/encrypt_steps.h"
 #include "core/layout.h"
 #include "core/mac.h"
-#include "core/rfc3339.h"
 #include "core/walk.h"
 
 namespace sops {

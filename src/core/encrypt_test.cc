@@ -26,7 +26,7 @@ std::string encrypt_and_back(std::string_view text, const SelectionSettings& sel
   fakes.files.put("/age.txt", golden_key("age.txt"));
   const KeySourceType* age = find_key_source("age");
   const std::string recipient = golden_key("age.pub");
-  const auto keys = age->from_list(recipient.substr(0, recipient.find('\n')));
+  const auto keys = age->from_list(recipient.substr(0, recipient.find('\n')), {});
   if (!keys) return "keys: " + to_string(keys.error());
 
   const FormatType& format = *find_format("yaml");

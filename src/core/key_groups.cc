@@ -109,18 +109,7 @@ std::string key_id(const KeyEntry& entry) {
   if (entry.source == "hc_vault") {
     return format("{}/v1/{}/keys/{}", text("vault_address"), text("engine_path"), text("key_name"));
   }
-  std::string id = text("arn");
-  if (const std::string role = text("role"); !role.empty()) id += "+" + role;
-  std::string context;
-  if (const auto it = entry.fields.find("context"); it != entry.fields.end()) {
-    if (const auto* map = std::get_if<std::map<std::string, std::string>>(&it->second)) {
-      for (const auto& [name, value] : *map) context += format("{}{}:{}", context.empty() ? "" : ",", name, value);
-    }
-  }
-  const std::string profile = text("aws_profile");
-  if (!context.empty() || !profile.empty()) id += "|" + context;
-  if (!profile.empty()) id += "|" + profile;
-  return id;
+  return entry.source;
 }
 
 Result<DataKey> recover_data_key(const Metadata& metadata, const DecryptionOrder& order, const KeyCheck& check,

@@ -5,7 +5,7 @@
 #include <array>
 #include <charconv>
 
-#include "core/rfc3339.h"
+#include "base/rfc3339.h"
 
 namespace sops {
 
@@ -92,9 +92,10 @@ Result<KeyEntry> parse_entry(const Value& item, std::string_view list) {
       std::map<std::string, std::string> nested;
       for (const Value& child : field.children) {
         if (child.kind == ValueKind::kComment) continue;
+        if (child.kind == ValueKind::kScalar && child.type == ScalarType::kNull) return wrong_kind(child.key, "text");
         nested[std::string(child.key)] = TRY(as_string(child, child.key));
       }
-      entry.fields[std::string(field.key)] = std::move(nested);
+      entry.fields[to_lower(field.key)] = std::move(nested);
     } else {
       entry.fields[to_lower(field.key)] = TRY(as_string(field, field.key));
     }

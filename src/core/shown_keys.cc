@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/rfc3339.h"
 #include "core/key_groups.h"
-#include "core/rfc3339.h"
 #include "core/walk.h"
 
 namespace sops {

@@ -13,12 +13,12 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "base/rfc3339.h"
 #include "core/ciphertext.h"
 #include "core/encrypt_steps.h"
 #include "core/layout.h"
 #include "core/mac.h"
 #include "core/metadata_edit.h"
-#include "core/rfc3339.h"
 
 namespace sops {
 

@@ -91,6 +91,13 @@ std::array<uint8_t, 64> Sha512::finish() {
   return out;
 }
 
+std::array<uint8_t, 20> sha1(std::span<const uint8_t> bytes) {
+  static EVP_MD* const digest = openssl::fetch_digest("SHA1");
+  std::array<uint8_t, 20> out;
+  SOPS_CHECK(EVP_Digest(bytes.data(), bytes.size(), out.data(), nullptr, digest, nullptr) == 1, "hashing cannot fail");
+  return out;
+}
+
 std::array<uint8_t, 32> sha256(std::span<const uint8_t> bytes) {
   std::array<uint8_t, 32> out;
   SOPS_CHECK(EVP_Digest(bytes.data(), bytes.size(), out.data(), nullptr, sha256_digest(), nullptr) == 1,

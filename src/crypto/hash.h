@@ -29,6 +29,8 @@ class Sha512 {
   std::unique_ptr<State> state_;
 };
 
+/// SHA-1, only where others chose it for names: it protects nothing.
+std::array<uint8_t, 20> sha1(std::span<const uint8_t> bytes);
 std::array<uint8_t, 32> sha256(std::span<const uint8_t> bytes);
 std::array<uint8_t, 32> hmac_sha256(std::span<const uint8_t> key, std::span<const uint8_t> bytes);
 

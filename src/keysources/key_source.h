@@ -30,8 +30,9 @@ std::string_view field_text(const FieldMap& fields, std::string_view name);
 
 /// How one attempt to unwrap may go (keys.md 1).
 struct UnwrapOptions {
-  bool may_ask = true;   // a person may be asked: passphrase, pinentry, MFA code, touch (keys.md 1.3)
-  std::stop_token stop;  // asks for an end as soon as another key has given the data key
+  bool may_ask = true;         // a person may be asked: passphrase, pinentry, MFA code, touch (keys.md 1.3)
+  std::stop_token stop;        // asks for an end as soon as another key has given the data key
+  bool is_before_3_3 = false;  // a SOPS older than 3.3.0 wrote the file (keys-aws.md 1.8)
 };
 
 /// A master key: something that can wrap the data key. Immutable: wrapping returns a value, it does not change the key.
@@ -57,6 +58,12 @@ class MasterKey {
 
 using MasterKeys = std::vector<std::unique_ptr<MasterKey>>;
 
+/// What a command line says of all keys of a list besides the keys themselves. A key source takes what concerns it.
+struct KeyOptions {
+  std::map<std::string, std::string> encryption_context;  // --encryption-context
+  std::string aws_profile;                                // --aws-profile
+};
+
 /// Everything the rest of the program needs to know of one kind of key source.
 struct KeySourceType {
   std::string_view id;           // list name in the metadata and in --decryption-order: "age"
@@ -70,7 +77,7 @@ struct KeySourceType {
 
   /// Parses the comma list of the flag, the environment variable or a flat rule field.
   /// Errors: kMalformed, naming the part.
-  Result<MasterKeys> (*from_list)(std::string_view comma_list) = nullptr;
+  Result<MasterKeys> (*from_list)(std::string_view comma_list, const KeyOptions& options) = nullptr;
 
   /// The master key of a metadata entry. Does not check more than SOPS does when it loads (keys-age.md 1.8).
   Result<std::unique_ptr<MasterKey>> (*from_metadata)(const FieldMap& fields) = nullptr;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <thread>
 
 #include "sys/posix.h"
 #include "sys/real_parts.h"
@@ -50,6 +52,13 @@ FileInfo::Kind kind_of(mode_t mode) {
   if (S_ISDIR(mode)) return FileInfo::Kind::kDirectory;
   return FileInfo::Kind::kOther;
 }
+
+// How often to try a lock again that somebody else has.
+constexpr std::chrono::milliseconds kLockInterval{10};
+
+struct FolderLock final : FileLock {
+  Descriptor folder;
+};
 
 class RealFiles final : public Files {
  public:
@@ -139,6 +148,23 @@ class RealFiles final : public Files {
     }
     std::ranges::sort(entries, {}, &DirectoryEntry::name);
     return entries;
+  }
+
+  Result<std::unique_ptr<FileLock>> lock_folder(const std::string& path, std::chrono::milliseconds patience,
+                                                std::stop_token stop) override {
+    auto lock = std::make_unique<FolderLock>();
+    lock->folder = Descriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY));
+    if (!lock->folder) return fail(error_code(errno), "cannot lock {}: {}", shown(path), error_text(errno));
+    const auto end = std::chrono::steady_clock::now() + patience;
+    while (flock(lock->folder.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno == EINTR) continue;
+      if (errno != EWOULDBLOCK) return nullptr;  // NFS locks nothing that is not open for writing
+      if (stop.stop_requested() || std::chrono::steady_clock::now() >= end) {
+        return fail(ErrorCode::kUnavailable, "another process holds the lock of {}", shown(path));
+      }
+      std::this_thread::sleep_for(kLockInterval);
+    }
+    return lock;
   }
 
   std::optional<std::string> target_of_temporary_file(const std::string& path) override {

@@ -16,10 +16,13 @@
 
 namespace sops {
 
-/// A header field. Names are sent as they stand and compared without regard to case.
+/// A header field. Names are sent as they stand and compared without regard to case. A value may be a token, so each
+/// copy of one is wiped when it dies.
 struct HttpHeader {
   std::string name;
   std::string value;
+
+  ~HttpHeader() { wipe({reinterpret_cast<uint8_t*>(value.data()), value.size()}); }
 };
 
 /// A request. `Host` and `Content-Length` are made from `url` and `body` unless they stand among the headers.
@@ -31,6 +34,8 @@ struct HttpRequest {
   std::chrono::milliseconds connect_deadline{3000};  // name lookup, connecting and TLS (keys.md 1.8)
   std::chrono::milliseconds answer_deadline{10000};  // the whole request, connecting included
   size_t answer_limit = 1 << 20;                     // bytes of the body; more is an error
+  bool bypass_proxy = false;  // no proxy, whatever the environment says: metadata and container services
+  std::string ca_bundle;      // a PEM file whose certificates are trusted instead of the system's; "": the system's
 };
 
 /// An answer, of any status.
@@ -50,8 +55,9 @@ class Http {
 
   /// Sends a request and waits for its whole answer; a status of 400 or more is an answer and no error. When `stop`
   /// asks for it, the request is given up at once. Errors: kUnavailable (no connection, deadline, cut off, stopped),
-  /// naming host and reason; kUnsupported for an answer above the limit, or if the network module is missing;
-  /// kMalformed for an url or answer that is none. No error holds a header or a body.
+  /// naming host and reason, where trying again may help; where it cannot: kNotFound if there is no such host, kDenied
+  /// if the host's certificate or `ca_bundle` is no good; kUnsupported for an answer above the limit, or if the network
+  /// module is missing; kMalformed for an url or answer that is none. No error holds a header or a body.
   virtual Result<HttpAnswer> send(const HttpRequest& request, std::stop_token stop) = 0;
 };
 

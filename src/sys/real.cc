@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MPL-2.0
 #include "sys/real.h"
 
+#include <pwd.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <climits>
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
 
 #include "sys/real_parts.h"
 #include "sys/run_state.h"
@@ -20,6 +24,13 @@ namespace {
 class RealClock final : public Clock {
  public:
   std::chrono::system_clock::time_point now() override { return std::chrono::system_clock::now(); }
+  std::chrono::steady_clock::time_point steady_now() override { return std::chrono::steady_clock::now(); }
+  void sleep(std::chrono::milliseconds duration, std::stop_token stop) override {
+    std::mutex mutex;
+    std::condition_variable_any never;
+    std::unique_lock lock(mutex);
+    never.wait_for(lock, stop, duration, [] { return false; });
+  }
 };
 
 class RealRandom final : public Random {
@@ -60,6 +71,20 @@ class RealEnvironment final : public Environment {
   }
 
   uint32_t user_id() override { return geteuid(); }
+
+  std::string home_folder() override {
+    if (const auto home = get("HOME"); home && !home->empty()) return *home;
+    std::array<char, 16384> buffer;
+    passwd entry{};
+    passwd* found = nullptr;
+    if (getpwuid_r(geteuid(), &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr) return {};
+    return found->pw_dir != nullptr ? found->pw_dir : "";
+  }
+
+  std::string host_name() override {
+    std::array<char, HOST_NAME_MAX + 1> name{};
+    return gethostname(name.data(), name.size()) == 0 ? name.data() : "";
+  }
 };
 
 }  // namespace
@@ -72,7 +97,7 @@ struct RealServices::Parts {
   std::unique_ptr<Processes> processes = make_real_processes();
   std::unique_ptr<Terminal> terminal = make_real_terminal();
   std::unique_ptr<Commands> commands = make_real_commands();
-  std::unique_ptr<Http> http = make_real_http();
+  std::unique_ptr<Http> http = make_real_http(*files, environment);
   RunState run;
   Services services{*files, clock, random, environment, *processes, *terminal, *commands, *http, run};
 };

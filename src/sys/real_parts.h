@@ -17,7 +17,8 @@ std::unique_ptr<Files> make_real_files();
 std::unique_ptr<Processes> make_real_processes();
 std::unique_ptr<Terminal> make_real_terminal();
 std::unique_ptr<Commands> make_real_commands();
-std::unique_ptr<Http> make_real_http();
+/// Borrows both.
+std::unique_ptr<Http> make_real_http(Files& files, Environment& environment);
 
 /// What Commands::make_folder promises.
 Result<std::unique_ptr<PrivateFolder>> make_private_folder(const PrivateFolderOptions& options);

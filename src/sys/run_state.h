@@ -5,6 +5,7 @@
 // each test has its own.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -20,14 +21,27 @@ class RunState {
   template <typename T>
   T& get() {
     const std::lock_guard lock(mutex_);
-    std::shared_ptr<void>& slot = objects_[std::type_index(typeid(T))];
-    if (slot == nullptr) slot = std::make_shared<T>();
-    return *static_cast<T*>(slot.get());
+    std::unique_ptr<Held>& slot = objects_[std::type_index(typeid(T))];
+    if (slot == nullptr) slot = std::make_unique<HeldObject<T>>();
+    return static_cast<HeldObject<T>&>(*slot).object;
   }
 
  private:
+  struct Held {
+    virtual ~Held() = default;
+  };
+  template <typename T>
+  struct HeldObject final : Held {
+    T object;
+  };
+
   std::mutex mutex_;
-  std::map<std::type_index, std::shared_ptr<void>> objects_;
+  std::map<std::type_index, std::unique_ptr<Held>> objects_;
+};
+
+/// Whether a person may be asked for a one-time code in this run. cli says no with --json (keys.md 3.4).
+struct Questions {
+  std::atomic<bool> allowed = true;
 };
 
 }  // namespace sops

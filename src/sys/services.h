@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,11 +21,16 @@
 
 namespace sops {
 
-/// Wall clock.
+/// Time.
 class Clock {
  public:
   virtual ~Clock() = default;
+  /// The wall clock, which somebody may set.
   virtual std::chrono::system_clock::time_point now() = 0;
+  /// For measuring how long something takes.
+  virtual std::chrono::steady_clock::time_point steady_now() = 0;
+  /// Waits, or until `stop` asks for an end.
+  virtual void sleep(std::chrono::milliseconds duration, std::stop_token stop) = 0;
 };
 
 /// Random bytes fit for keys and nonces. Never fails: without randomness the process ends.
@@ -44,6 +50,10 @@ class Environment {
   virtual std::string working_directory() = 0;
   /// The effective user id: who the files that we make belong to.
   virtual uint32_t user_id() = 0;
+  /// That user's home folder: $HOME, or what the password database says; "" if neither knows.
+  virtual std::string home_folder() = 0;
+  /// The name of this machine as the kernel has it; "" if it cannot be read.
+  virtual std::string host_name() = 0;
 };
 
 /// What stat tells of a path.
@@ -113,6 +123,12 @@ class FileChanges {
   virtual Result<std::vector<Outcome>> commit(FailurePolicy policy) = 0;
 };
 
+/// A lock that is held until the object dies.
+class FileLock {
+ public:
+  virtual ~FileLock() = default;
+};
+
 /// The disk.
 class Files {
  public:
@@ -150,6 +166,12 @@ class Files {
 
   /// The entries of a directory but `.` and `..`, sorted by name. Errors: kNotFound, kDenied, kIo.
   virtual Result<std::vector<DirectoryEntry>> list(const std::string& path) = 0;
+
+  /// Keeps other processes of ours from changing what lies in a folder: waits until nobody else has its lock. Needs no
+  /// file of its own. nullptr where the file system has no locks. Errors: kNotFound, kDenied, kIo; kUnavailable if
+  /// another holds it for longer than `patience`, or if `stop` asks for an end.
+  virtual Result<std::unique_ptr<FileLock>> lock_folder(const std::string& path, std::chrono::milliseconds patience,
+                                                        std::stop_token stop) = 0;
 
   /// For `path` with the name of a temporary file of replace() or begin_changes(): the path that it was made for.
   virtual std::optional<std::string> target_of_temporary_file(const std::string& path) = 0;

@@ -1092,6 +1092,35 @@ TEST(Clock, AgreesWithTheSystem) {
   EXPECT_LE(std::abs(now - time(nullptr)), 2);
 }
 
+TEST(WallClock, WakesUpWhenItIsAskedToEnd) {
+  std::stop_source source;
+  std::jthread asker([&] { source.request_stop(); });
+  const auto before = services().clock.steady_now();
+  services().clock.sleep(std::chrono::seconds(60), source.get_token());
+  EXPECT_LT(services().clock.steady_now() - before, std::chrono::seconds(30));
+}
+
+TEST(FolderLocks, AreHeldByOneAtATime) {
+  char folder[] = "/tmp/sops_lock_XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  // Another open file, as another process has it.
+  const int other = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ASSERT_EQ(flock(other, LOCK_EX), 0);
+  const auto refused = services().files.lock_folder(folder, std::chrono::milliseconds(30), {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kUnavailable);
+  flock(other, LOCK_UN);
+  {
+    const auto lock = services().files.lock_folder(folder, std::chrono::milliseconds(30), {});
+    ASSERT_TRUE(lock && *lock != nullptr);
+    EXPECT_NE(flock(other, LOCK_EX | LOCK_NB), 0);
+  }
+  EXPECT_EQ(flock(other, LOCK_EX | LOCK_NB), 0);
+  close(other);
+  EXPECT_EQ(services().files.lock_folder(format("{}/nowhere", folder), {}, {}).error().code, ErrorCode::kNotFound);
+  rmdir(folder);
+}
+
 TEST(Hardening, ForbidsCoreFilesAndTracing) {
   IN_CHILD([]() -> std::string {
     harden_process();

@@ -74,7 +74,7 @@ class Script:
             "AGE3": re.search(r"age1\w+", (keys / "age3.txt").read_text())[0],
         }
         self.environment = {
-            "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(home), "PWD": str(self.work), "TERM": "dumb",
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(home), "PWD": str(self.work), "TERM": "dumb", "AWS_EC2_METADATA_DISABLED": "true",
             "SOPS_AGE_KEY_FILE": self.variables["KEY"], "SOPS_DISABLE_VERSION_CHECK": "1",
         }
         self.stdout = self.stderr = b""

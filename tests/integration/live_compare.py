@@ -141,7 +141,7 @@ class Comparison:
         self.home.mkdir()
 
     def environment(self, folder):
-        return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(folder if folder == self.home else self.home_of(folder)), "PWD": str(folder), "TERM": "dumb",
+        return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(folder if folder == self.home else self.home_of(folder)), "PWD": str(folder), "TERM": "dumb", "AWS_EC2_METADATA_DISABLED": "true",
                 "SOPS_AGE_KEY_FILE": self.variables["KEY"], "SOPS_DISABLE_VERSION_CHECK": "1", "LC_ALL": "C.UTF-8"}
 
     def home_of(self, folder):

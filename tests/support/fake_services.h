@@ -138,6 +138,15 @@ class MemoryFiles final : public Files {
   /// `path`, a file or folder, is a symbolic link for list().
   void mark_link(const std::string& path) { symbolic_.insert(path); }
 
+  Result<std::unique_ptr<FileLock>> lock_folder(const std::string& path, std::chrono::milliseconds,
+                                                std::stop_token) override {
+    note("lock " + path);
+    if (before_lock) before_lock();
+    return std::make_unique<FileLock>();
+  }
+  /// What another process does before it lets us have a lock.
+  std::function<void()> before_lock;
+
   std::optional<std::string> target_of_temporary_file(const std::string& path) override {
     constexpr std::string_view kMark = ".sops-tmp-1";
     const size_t name = path.rfind('/') + 1;
@@ -228,12 +237,25 @@ class MemoryFiles final : public Files {
   std::set<std::string> symbolic_;
 };
 
-/// A clock that stands still until the test moves it. It begins at 2026-01-02T03:04:05Z.
+/// A clock that stands still until the test moves it, or somebody sleeps. It begins at 2026-01-02T03:04:05Z.
 class FakeClock final : public Clock {
  public:
   std::chrono::system_clock::time_point now() override { return time; }
+  std::chrono::steady_clock::time_point steady_now() override {
+    return std::chrono::steady_clock::time_point(time.time_since_epoch());
+  }
+  void sleep(std::chrono::milliseconds duration, std::stop_token) override {
+    const std::lock_guard lock(mutex_);
+    sleeps.push_back(duration);
+    time += duration;
+  }
 
   std::chrono::system_clock::time_point time{std::chrono::seconds(1767323045)};
+  /// How long was slept, in order.
+  std::vector<std::chrono::milliseconds> sleeps;
+
+ private:
+  std::mutex mutex_;
 };
 
 /// The same "random" bytes in every run: SplitMix64. Or exactly the bytes that a test vector needs.
@@ -275,8 +297,14 @@ class FakeEnvironment final : public Environment {
   }
   std::string working_directory() override { return folder; }
   uint32_t user_id() override { return user; }
+  std::string home_folder() override {
+    const auto home = get("HOME");
+    return home && !home->empty() ? *home : "/home/person";
+  }
+  std::string host_name() override { return host; }
 
   std::string folder = "/work";
+  std::string host = "some-hostname";
   uint32_t user = 1000;
 
  private:

@@ -94,7 +94,7 @@ class AgeKey final : public MasterKey {
 };
 
 // 2.1: split at ',' only; "An empty whole string means "no recipients"; an empty part is an error".
-Result<MasterKeys> from_list(std::string_view comma_list) {
+Result<MasterKeys> from_list(std::string_view comma_list, const KeyOptions&) {
   MasterKeys keys;
   if (comma_list.empty()) return keys;
   for (std::string_view part : split(comma_list, ',')) {

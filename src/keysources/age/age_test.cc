@@ -416,12 +416,12 @@ TEST(Armor, BinaryAgeDataInEncIsRefused) {
 // recipients
 
 TEST(Recipients, ListsAreSplitAtCommasAndTrimmed) {
-  const auto keys = type.from_list(format(" {} ,{}\n", kRecipient, kRecipient));
+  const auto keys = type.from_list(format(" {} ,{}\n", kRecipient, kRecipient), {});
   ASSERT_TRUE(keys.has_value());
   ASSERT_EQ(keys->size(), 2u);
   EXPECT_EQ((*keys)[0]->id(), kRecipient);
   EXPECT_EQ((*keys)[1]->id(), kRecipient);
-  const auto none = type.from_list("");
+  const auto none = type.from_list("", {});
   ASSERT_TRUE(none.has_value());
   EXPECT_TRUE(none->empty());
 }
@@ -429,7 +429,7 @@ TEST(Recipients, ListsAreSplitAtCommasAndTrimmed) {
 TEST(Recipients, EmptyPartsAreErrors) {
   for (std::string list : {format("{},", kRecipient), format(",{}", kRecipient),
                            format("{},,{}", kRecipient, kRecipient), std::string(" "), std::string(",")}) {
-    const auto keys = type.from_list(list);
+    const auto keys = type.from_list(list, {});
     ASSERT_FALSE(keys.has_value()) << list;
     EXPECT_EQ(keys.error().code, ErrorCode::kMalformed);
     EXPECT_THAT(keys.error().message, StartsWith("unknown recipient type"));
@@ -444,7 +444,7 @@ TEST(Recipients, LaterTypesAreReadAndRefusedWhenUsed) {
   for (const auto& [recipient, message] : {std::pair<std::string, std::string>(hybrid, "a post-quantum age recipient"),
                                            {plugin, "an age plugin recipient"},
                                            {ssh, "an ssh recipient for age"}}) {
-    const auto keys = type.from_list(recipient);
+    const auto keys = type.from_list(recipient, {});
     ASSERT_TRUE(keys.has_value()) << recipient;
     EXPECT_EQ((*keys)[0]->id(), recipient);
     const auto fields = (*keys)[0]->wrap(SecureBytes(32), world.services());
@@ -467,7 +467,7 @@ TEST(Recipients, MalformedOnesAreNamed) {
         {"age1pq1qq", "failed to parse input as Bech32-encoded age public key"},
         {"age1yubikey1qqqqqqqqq", "failed to parse input as age key from age plugin"},
         {bech32_encode("age", counting(0, 31)), "failed to parse input as Bech32-encoded age public key"}}) {
-    const auto keys = type.from_list(recipient);
+    const auto keys = type.from_list(recipient, {});
     ASSERT_FALSE(keys.has_value()) << recipient;
     EXPECT_EQ(keys.error().code, ErrorCode::kMalformed);
     EXPECT_THAT(keys.error().message, StartsWith(message));
@@ -488,7 +488,7 @@ TEST(Recipients, MetadataIsLoadedUnchecked) {
 
 TEST(Recipients, ALowOrderPointIsRefused) {
   World world;
-  const auto keys = type.from_list(bech32_encode("age", Bytes(32, 0)));
+  const auto keys = type.from_list(bech32_encode("age", Bytes(32, 0)), {});
   ASSERT_TRUE(keys.has_value());
   const auto fields = (*keys)[0]->wrap(SecureBytes(32), world.services());
   ASSERT_FALSE(fields.has_value());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-#include "core/rfc3339.h"
+#include "base/rfc3339.h"
 
 #include "base/text.h"
 
