@@ -16,7 +16,9 @@ class NoKey final : public MasterKey {
   Result<FieldMap> wrap(const SecureBytes&, Services&) const override {
     return FieldMap{{"recipient", "r"}, {"enc", "e\n"}};
   }
-  Result<SecureBytes> unwrap(const FieldMap&, Services&) const override { return fail(ErrorCode::kNotMine, "no key"); }
+  Result<SecureBytes> unwrap(const FieldMap&, const UnwrapOptions&, Services&) const override {
+    return fail(ErrorCode::kNotMine, "no key");
+  }
   std::string id() const override { return "r"; }
 };
 
