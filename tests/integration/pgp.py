@@ -355,6 +355,19 @@ def case_passphrase_on_a_terminal(world):
         expect((world.work / "out" / path.name).read_text() == PLAIN, path)
 
 
+def case_no_progress_over_a_question(world):
+    """While pinentry has the terminal, other files go on, but nothing is written over it."""
+    home = locked_home(world, "z")
+    home.import_from(world.mine, "ecc", secret=True)
+    home.stop_agent()
+    pinentry(world, home, f"tty=$(tail -n 1 {home.path}/ttyname); tty=${{tty#ttyname=}}; echo QUESTION > $tty; sleep 2; echo ANSWER > $tty; {RIGHT}")
+    paths = [world.encrypted(f"a{i}.yaml", "--pgp", world.locked if i == 0 else world.ecc) for i in range(20)]
+    terminal = Terminal(world, ["decrypt", *paths, "--output-dir", world.work / "out3"], world.environment(home))
+    expect(terminal.end() == 0, terminal.output)
+    found = re.search(rb"QUESTION(.*)ANSWER(.*)", terminal.output, re.S)
+    expect(found and b"sops" not in found[1] and b"20 files decrypted" in found[2], terminal.output)
+
+
 def case_canceled_passphrase(world):
     home = locked_home(world, "k")
     log = pinentry(world, home, CANCEL)
