@@ -51,12 +51,13 @@ def cases():
 
     for region in ("s3", "s3-website-us-east-1.amazonaws.com", "x.evil.com#", "us-east-1.evil.com/", "us-east-1.evil.com", "us-east-1@evil", "us-east-1:443@evil.com",
                    "evil.com", "evil.com/?", "evil.com\\", "us-east-1\n.evil.com", "us-east-1\r\nHost: evil.com", "us-east-1\t", " us-east-1", "üs-east-1", "us-east-1。evil。com",
-                   "us-east-1%2eevil.com", "US-EAST-1", "us-east-1.", ".us-east-1", "us--east-1", "us-east-", "us-east-1-fips", "aws-global", "127.0.0.1", "[::1]",
+                   "us-east-1%2eevil.com", "US-EAST-1", "us-east-1.", ".us-east-1", "us--east-1", "us-east-", "aws-global", "127.0.0.1", "[::1]",
                    "169.254.169.254", "169.254.169.254/latest/meta-data?", "localhost", "us-east-1\x00.evil.com", "../us-east-1", "us_east_1", "us-east-1;evil", "*", "%",
                    "us-east-１", "us-" + "a" * 64 + "-1", "us-east-1:kms:us-east-1", "evil:80/:kms:us-east-1"):
         yield f"region {region!r}", {"arn": arn(region)}, []
         yield f"region {region!r} with a role", {"arn": arn(region), "role": ROLE}, []
     yield "FIPS region", {"arn": arn("fips-us-east-1")}, ["kms-fips.us-east-1.amazonaws.com:443", "kms.fips-us-east-1.amazonaws.com:443"]
+    yield "FIPS region, the other way", {"arn": arn("us-east-1-fips")}, ["kms-fips.us-east-1.amazonaws.com:443"]
     for region, partition in (("us-east-1", "aws-cn"), ("cn-north-1", "aws"), ("us-east-1", "aws-evil"), ("us-east-1", "awsx"), ("us-gov-west-1", "aws"),
                               ("us-east-1", "aws-us-gov"), ("eusc-de-east-1", "aws"), ("us-iso-east-1", "aws-iso-b")):
         yield f"partition {partition} with {region}", {"arn": arn(region, partition)}, []

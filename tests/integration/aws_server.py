@@ -350,7 +350,7 @@ class AwsServer:
         with self.lock:
             self.faults.clear()
             self.requests.clear()
-            self.connections = self.open_connections
+            self.connections = 0
             self.most_open_connections = self.open_connections
 
     def now(self):

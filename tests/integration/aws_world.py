@@ -81,9 +81,9 @@ class Place:
         return subprocess.Popen([self.sops, *words], cwd=self.work, env={**self.environment, **environment}, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
-    def run(self, *words, stdin=b"", **environment):
+    def run(self, *words, stdin=b"", timeout=TIMEOUT_SECONDS, **environment):
         done = subprocess.run([self.sops, *words], cwd=self.work, env={**self.environment, **environment}, input=stdin, capture_output=True,
-                              timeout=TIMEOUT_SECONDS, check=False)
+                              timeout=timeout, check=False)
         self.shown += done.stderr
         done.text = done.stderr.decode(errors="replace")
         return done
@@ -125,7 +125,7 @@ class Place:
             os.kill(pid, 9)
         os.close(master)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        self.shown += text
+        self.shown += text.replace(PLAIN.replace("\n", "\r\n").encode(), b"")  # the result is no message
         return status, text.decode(errors="replace"), [pattern for pattern, _ in waiting]
 
 
