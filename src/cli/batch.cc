@@ -24,6 +24,7 @@
 #include "cli/batch_find.h"
 #include "cli/batch_report.h"
 #include "cli/settings.h"
+#include "sys/run_state.h"
 
 namespace sops {
 
@@ -52,6 +53,7 @@ class Progress {
       : ui_(context.ui),
         what_(what),
         total_(total),
+        questions_(context.services.run.get<Questions>()),
         shows_(context.services.terminal.stderr_is_terminal() && !context.args.flag("json")) {}
   ~Progress() {
     if (length_ > 0) ui_.progress("", length_);
@@ -65,6 +67,8 @@ class Progress {
     const std::unique_lock lock(mutex_, std::try_to_lock);
     const auto now = std::chrono::steady_clock::now();
     if (!lock || now < next_) return;
+    const std::unique_lock no_question(questions_.turn, std::try_to_lock);
+    if (!no_question) return;
     next_ = now + std::chrono::milliseconds(100);
     length_ = ui_.progress(format("sops: {}: {} of {} files", what_, done, total_), length_);
   }
@@ -73,6 +77,7 @@ class Progress {
   Ui& ui_;
   std::string_view what_;
   size_t total_;
+  Questions& questions_;
   bool shows_;
   std::atomic<size_t> done_ = 0;
   std::mutex mutex_;

@@ -15,7 +15,9 @@
 #include "cli/later.h"
 #include "cli/rotate.h"
 #include "cli/session_drafts.h"
+#include "sys/notes.h"
 #include "sys/real.h"
+#include "sys/run_state.h"
 
 namespace sops {
 
@@ -44,7 +46,13 @@ Result<int> run_command(const CommandSpec& command, std::span<const std::string>
   rescue_abandoned_sessions(services, ui);
   CommandContext context{.services = services, .args = args, .ui = ui};
   context.is_legacy = is_legacy;
-  return command.run(context);
+  services.run.get<Questions>().allowed = !args.flag("json");  // keys.md 3.4
+  auto status = command.run(context);
+  for (const Note& note : services.run.get<Notes>().take()) {
+    if (note.kind == Note::Kind::kWarning) ui.warning(note.text);
+    if (note.kind == Note::Kind::kDetail && args.flag("verbose")) ui.note(note.text);
+  }
+  return status;
 }
 
 Failure no_file() {

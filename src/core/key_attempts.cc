@@ -50,11 +50,6 @@ struct Attempt {
   std::jthread thread;                        // last: it ends before what it uses
 };
 
-// A person is asked one thing at a time, over all files of a run (keys.md 1.3).
-struct PersonsTurn {
-  std::mutex mutex;
-};
-
 class Attempts {
  public:
   Attempts(std::span<const KeyGroup> groups, const AttemptRules& rules, milliseconds deadline, Services& services)
@@ -271,7 +266,7 @@ class Attempts {
   }
 
   void ask(Attempt& attempt) {
-    const std::lock_guard turn(services_.run.get<PersonsTurn>().mutex);
+    const std::lock_guard turn(services_.run.get<Questions>().turn);
     attempt.stop = std::stop_source();
     take(attempt, unwrap(attempt, true));
   }

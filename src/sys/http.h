@@ -54,10 +54,10 @@ class Http {
   virtual ~Http() = default;
 
   /// Sends a request and waits for its whole answer; a status of 400 or more is an answer and no error. When `stop`
-  /// asks for it, the request is given up at once. Errors: kUnavailable (no connection, deadline, cut off, stopped),
-  /// naming host and reason, where trying again may help; where it cannot: kNotFound if there is no such host, kDenied
-  /// if the host's certificate or `ca_bundle` is no good; kUnsupported for an answer above the limit, or if the network
-  /// module is missing; kMalformed for an url or answer that is none. No error holds a header or a body.
+  /// asks for it, the request is given up at once. Errors: kUnavailable (no such host, no connection, deadline, cut
+  /// off, stopped), naming host and reason, where trying again may help; where it cannot: kDenied if the host's
+  /// certificate or `ca_bundle` is no good; kUnsupported for an answer above the limit, or if the network module is
+  /// missing; kMalformed for an url or answer that is none. No error holds a header or a body.
   virtual Result<HttpAnswer> send(const HttpRequest& request, std::stop_token stop) = 0;
 };
 

@@ -39,9 +39,13 @@ class RunState {
   std::map<std::type_index, std::unique_ptr<Held>> objects_;
 };
 
-/// Whether a person may be asked for a one-time code in this run. cli says no with --json (keys.md 3.4).
+/// Questions to a person.
 struct Questions {
+  /// Whether one may be asked for a one-time code in this run. cli says no with --json (keys.md 3.4).
   std::atomic<bool> allowed = true;
+  /// Held while somebody is asked, over all files of a run: one question at a time, and no progress is shown over it
+  /// (keys.md 1.3).
+  std::mutex turn;
 };
 
 }  // namespace sops

@@ -4,7 +4,7 @@
 
     pgp.py --sops PROGRAM [--reference SOPS] [--only WORD]
 
-With --reference, or where SOPS_REFERENCE names SOPS itself, files go both ways as well. What the machine does not allow is said.
+Files go both ways with SOPS itself: --reference, else $SOPS_REFERENCE, else build/peers/bin/sops. What is not here is said.
 """
 
 import argparse
@@ -21,7 +21,9 @@ import sys
 import tempfile
 import time
 
-KEYS = pathlib.Path(__file__).resolve().parent.parent / "golden" / "keys"
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+KEYS = ROOT / "tests" / "golden" / "keys"
+PEER = ROOT / "build" / "peers" / "bin" / "sops"
 PASSPHRASE = "correct horse"
 PLAIN = "a: 1\nb: two\n"
 NOBODY = 65534
@@ -353,6 +355,19 @@ def case_passphrase_on_a_terminal(world):
         expect((world.work / "out" / path.name).read_text() == PLAIN, path)
 
 
+def case_no_progress_over_a_question(world):
+    """While pinentry has the terminal, other files go on, but nothing is written over it."""
+    home = locked_home(world, "z")
+    home.import_from(world.mine, "ecc", secret=True)
+    home.stop_agent()
+    pinentry(world, home, f"tty=$(tail -n 1 {home.path}/ttyname); tty=${{tty#ttyname=}}; echo QUESTION > $tty; sleep 2; echo ANSWER > $tty; {RIGHT}")
+    paths = [world.encrypted(f"a{i}.yaml", "--pgp", world.locked if i == 0 else world.ecc) for i in range(20)]
+    terminal = Terminal(world, ["decrypt", *paths, "--output-dir", world.work / "out3"], world.environment(home))
+    expect(terminal.end() == 0, terminal.output)
+    found = re.search(rb"QUESTION(.*)ANSWER(.*)", terminal.output, re.S)
+    expect(found and b"sops" not in found[1] and b"20 files decrypted" in found[2], terminal.output)
+
+
 def case_canceled_passphrase(world):
     home = locked_home(world, "k")
     log = pinentry(world, home, CANCEL)
@@ -480,7 +495,7 @@ def case_gpg_program(world):
     liar = world.work / "liar"
     liar.write_text("#!/bin/sh\ncat > /dev/null\necho 0123456789abcdef0123456789abcde\n")
     liar.chmod(0o755)
-    world.fails(path, "the message is not encrypted", SOPS_GPG_EXEC="./liar")
+    world.fails(path, "reported nothing through descriptor 3", SOPS_GPG_EXEC="./liar")
     (world.work / "gpg").write_text("#!/bin/sh\necho evil > evil\n")
     (world.work / "gpg").chmod(0o755)
     world.fails(path, "PATH finds it in the working directory", PATH="." + os.pathsep + os.environ["PATH"])
@@ -562,7 +577,7 @@ def case_many_at_once(world):
 
 def case_both_ways_with_sops(world):
     if not world.reference:
-        raise NotHere("SOPS itself is not here; name it with --reference or SOPS_REFERENCE")
+        raise NotHere("SOPS itself is not here (scripts/install-peers)")
     for name, key in {"ecc": world.ecc, "rsa": world.rsa, "exact": world.mine.fingerprints("ecc")[1] + "!"}.items():
         ours = world.encrypted(f"ours-{name}.yaml", "--pgp", key)
         world.decrypts(ours, "a: 1\nb: two\n", program=world.reference)
@@ -577,7 +592,7 @@ def case_both_ways_with_sops(world):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sops", required=True)
-    parser.add_argument("--reference", default=os.environ.get("SOPS_REFERENCE"))
+    parser.add_argument("--reference", default=os.environ.get("SOPS_REFERENCE") or (str(PEER) if PEER.exists() else None))
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     if shutil.which("gpg") is None:

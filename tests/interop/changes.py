@@ -27,6 +27,20 @@ VALUES = ['"word"', '""', '"a: b # c"', '"two\\nlines"', '"end\\n"', '"\\ttab\\n
 CIPHERTEXT = re.compile(r"ENC\[AES256_GCM,data:([^,]*),iv:([^,]*),")
 
 
+def as_object(pairs):
+    return ("object", pairs)
+
+
+def at(tree, path):
+    """What stands at a path of an output of values(), None if nothing does."""
+    for key, index in re.findall(r'\["(.*?)"\]|\[(\d+)\]', path):
+        if index:
+            tree = tree[int(index)] if isinstance(tree, list) and int(index) < len(tree) else None
+        else:
+            tree = next((value for name, value in tree[1] if name == key), None) if isinstance(tree, tuple) else None
+    return tree
+
+
 class Case:
     """One document and one change."""
 
@@ -44,7 +58,7 @@ class Case:
         status, out, _ = self.run(self.options.reference, "decrypt", "--output-type", "json", name)
         if status != 0:
             return None
-        return json.loads(out.decode("utf-8", "replace"), object_pairs_hook=lambda pairs: ("object", pairs))
+        return json.loads(out.decode("utf-8", "replace"), object_pairs_hook=as_object)
 
     def path(self, tree):
         """The components of a path to a place, beside it, or below it."""
@@ -97,6 +111,8 @@ class Case:
         if wanted is None:
             return "not by SOPS"
         found = self.values(ours)
+        if found != wanted and is_set and at(found, words[2]) == json.loads(words[3], object_pairs_hook=as_object) != at(wanted, words[2]):
+            return "not by SOPS"  # it lost the value in its own spelling; ours holds it
         if found != wanted:
             return f"values differ\nSOPS: {json.dumps(wanted)[:2000]}\nours: {json.dumps(found)[:2000]}\n{said}"
         data_of = {}

@@ -184,23 +184,11 @@ class Chain {
     return of_machine(&profile);
   }
 
+  // keys-aws.md 7.5. Settings::load() has checked that the sources are there and lead somewhere.
   Result<Credentials> of_source(const ProfileView& profile, const Visited& visited) {
-    const std::string name(profile.text("source_profile"));
-    const std::string what = format("role {} of {} has source_profile '{}'", shown(profile.text("role_arn")),
-                                    profile.describe(), shown(name));
     Visited on_the_way = visited;
     on_the_way.insert(profile.name());
-    const auto source = ProfileView::find(context_.settings.files(), name);
-    if (!source) return fail(ErrorCode::kNotFound, "{}, which does not exist", what);
-    const bool is_second = on_the_way.contains(name);
-    if (!is_second) TRY(in_context(source->validate(), "{}", what));
-    if (is_second && !source->has_credentials(ProfileView::IgnoreSource::kYes)) {
-      return fail(ErrorCode::kMalformed, "{}, which leads back to itself", what);
-    }
-    if (!is_second && !source->has_credentials(ProfileView::IgnoreSource::kNo)) {
-      return fail(ErrorCode::kNotFound, "{}, which has no credentials", what);
-    }
-    return of_profile(*source, on_the_way);
+    return of_profile(profile.source(), on_the_way);
   }
 
   // keys-aws.md 7.5: "exact case".

@@ -185,17 +185,31 @@ TEST_F(Sources, RefuseChainsThatLeadNowhere) {
       "[profile a]\nrole_arn=R\nsource_profile=b\n[profile b]\nrole_arn=R\nsource_profile=a\n"
       "[profile c]\nrole_arn=R\nsource_profile=gone\n[profile d]\nrole_arn=R\nsource_profile=e\n[profile e]\nregion=r\n"
       "[profile f]\nrole_arn=R\nsource_profile=g\n[profile g]\naws_access_key_id=G\n");
-  const auto selected = [&](const std::string& name) {
-    return " (profile '" + name + "' (named by the key's aws_profile)" + kOnly;
+  const auto by_key = [&](const std::string& name) {
+    return " (profile '" + name + "' (named by the key's aws_profile))";
   };
-  EXPECT_EQ(failure("a"),
-            "role R of profile 'b'" + kIn + " has source_profile 'a', which leads back to itself" + selected("a"));
-  EXPECT_EQ(failure("c"),
-            "role R of profile 'c'" + kIn + " has source_profile 'gone', which does not exist" + selected("c"));
-  EXPECT_EQ(failure("d"),
-            "role R of profile 'd'" + kIn + " has source_profile 'e', which has no credentials" + selected("d"));
+  const std::string start = "role R of profile '";
+  EXPECT_EQ(failure("a"), start + "b'" + kIn + " has source_profile 'a', which leads back to itself" + by_key("a"));
+  EXPECT_EQ(failure("c"), start + "c'" + kIn + " has source_profile 'gone', which does not exist" + by_key("c"));
+  EXPECT_EQ(failure("d"), start + "d'" + kIn + " has source_profile 'e', which has no credentials" + by_key("d"));
   EXPECT_THAT(failure("f"), StartsWith("profile 'g'" + kIn + " has aws_access_key_id, but not aws_secret_access_key"));
+  // keys-aws.md 7.1: "structural errors in the selected profile fail the operation even if environment keys exist".
+  set_keys();
+  set("AWS_PROFILE", "c");
+  EXPECT_EQ(failure(), start + "c'" + kIn +
+                           " has source_profile 'gone', which does not exist (profile 'c' (named by AWS_PROFILE))");
   EXPECT_THAT(sent, IsEmpty());
+}
+
+// As SOPS does: what else a profile with keys says, nobody looks at if others stand on it.
+TEST_F(Sources, LookNoFurtherThanStaticKeys) {
+  config(
+      "[profile a]\nrole_arn=RA\nsource_profile=b\n[profile b]\ncredential_process=x\nrole_arn=RB\n"
+      "credential_source=Environment\naws_access_key_id=B\naws_secret_access_key=s\n");
+  on(kSts, {role("RB"), role("RA")});
+  EXPECT_EQ(failure("a"), "");
+  EXPECT_EQ(signer_of(sent[0]), "B");
+  EXPECT_THAT(failure("b"), HasSubstr("has both credential_source and credential_process"));
 }
 
 TEST_F(Sources, AreNamedByCredentialSource) {

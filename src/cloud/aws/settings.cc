@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <set>
 
 #include "base/text.h"
 
@@ -200,7 +201,7 @@ std::string ProfileView::describe() const {
   return format("profile '{}' in {}", shown(name_), shown(path));
 }
 
-Result<void> ProfileView::validate() const {
+Result<void> ProfileView::validate_alone(Place place) const {
   for (const Section* section : {config_, credentials_}) {
     const bool has_id = !value_of(section, "aws_access_key_id").empty();
     const bool has_secret = !value_of(section, "aws_secret_access_key").empty();
@@ -210,6 +211,16 @@ Result<void> ProfileView::validate() const {
                 has_id ? "aws_access_key_id" : "aws_secret_access_key",
                 has_id ? "aws_secret_access_key" : "aws_access_key_id");
   }
+  for (const ExclusiveProperty& one : kExclusive) {
+    if (!one.needs_role || text(one.name).empty() || !text("role_arn").empty()) continue;
+    return fail(ErrorCode::kMalformed, "{} has {}, but no role_arn", describe(), one.name);
+  }
+  TRY(in_context(check_retry_mode(text("retry_mode"), "retry_mode"), "{}", describe()));
+  constexpr std::string_view kMode = "ec2_metadata_service_endpoint_mode";
+  TRY(in_context(check_metadata_mode(text(kMode), kMode), "{}", describe()));
+  TRY(in_context(read_attempts(text("max_attempts"), "max_attempts"), "{}", describe()));
+  if (place == Place::kSource && keys()) return {};  // the chain ends here, whatever else it says
+
   std::string_view first;
   for (const ExclusiveProperty& one : kExclusive) {
     if (text(one.name).empty()) continue;
@@ -217,19 +228,43 @@ Result<void> ProfileView::validate() const {
       return fail(ErrorCode::kMalformed, "{} has both {} and {}", describe(), first, one.name).hint("keep one of them");
     }
     first = one.name;
-    if (one.needs_role && text("role_arn").empty()) {
-      return fail(ErrorCode::kMalformed, "{} has {}, but no role_arn", describe(), one.name);
-    }
   }
   if (const std::string_view session = text("sso_session"); !session.empty() && sso_session() == nullptr) {
     return fail(ErrorCode::kMalformed, "{} has sso_session = {}, but {} has no section [sso-session {}]", describe(),
                 shown(session), shown(files_->config_path), shown(session));
   }
-  TRY(in_context(check_retry_mode(text("retry_mode"), "retry_mode"), "{}", describe()));
-  constexpr std::string_view kMode = "ec2_metadata_service_endpoint_mode";
-  TRY(in_context(check_metadata_mode(text(kMode), kMode), "{}", describe()));
-  TRY(in_context(read_attempts(text("max_attempts"), "max_attempts"), "{}", describe()));
   return {};
+}
+
+// keys-aws.md 7.5: a profile that is met for the second time has no source and no role any more.
+Result<void> ProfileView::validate() const {
+  TRY(validate_alone(Place::kSelected));
+  std::set<std::string, std::less<>> visited;
+  ProfileView profile = *this;
+  while (!profile.text("source_profile").empty() && (visited.empty() || !profile.keys())) {
+    visited.insert(profile.name());
+    const std::string_view name = profile.text("source_profile");
+    const std::string what = format("role {} of {} has source_profile '{}'", shown(profile.text("role_arn")),
+                                    profile.describe(), shown(name));
+    const auto next = find(*files_, name);
+    if (!next) return fail(ErrorCode::kNotFound, "{}, which does not exist", what);
+    if (visited.contains(name)) {
+      if (next->has_credentials(IgnoreSource::kYes)) return {};
+      return fail(ErrorCode::kMalformed, "{}, which leads back to itself", what);
+    }
+    TRY(in_context(next->validate_alone(Place::kSource), "{}", what));
+    if (!next->has_credentials(IgnoreSource::kNo)) {
+      return fail(ErrorCode::kNotFound, "{}, which has no credentials", what);
+    }
+    profile = *next;
+  }
+  return {};
+}
+
+ProfileView ProfileView::source() const {
+  const auto found = find(*files_, text("source_profile"));
+  SOPS_CHECK(found.has_value(), "promised by the caller");
+  return *found;
 }
 
 Result<Settings> Settings::load(const SharedFiles& files, std::string_view key_profile, Environment& environment) {
@@ -262,7 +297,7 @@ Result<Settings> Settings::load(const SharedFiles& files, std::string_view key_p
                   ? "the profile's name comes from the encrypted file or --aws-profile: make a profile of that name"
                   : "unset the variable, or make a profile of that name");
   }
-  if (settings.profile_) TRY(settings.profile_->validate());
+  if (settings.profile_) TRY(in_context(settings.profile_->validate(), "{}", settings.describe_profile()));
   TRY(check_retry_mode(environment_text(environment, "AWS_RETRY_MODE").value_or(""), "AWS_RETRY_MODE"));
   TRY(check_metadata_mode(environment_text(environment, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE").value_or(""),
                           "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE"));

@@ -61,12 +61,19 @@ class ProfileView {
   /// "profile 'prod' in ~/.aws/config"
   std::string describe() const;
 
-  /// Errors: kMalformed for what the SDK refuses in a profile, naming profile, file and key.
+  /// Checks the profile and those that it stands on by `source_profile`. Errors: kMalformed for what the SDK refuses,
+  /// naming profile, file and key; kNotFound for a source that does not exist or has no credentials.
   Result<void> validate() const;
+  /// The profile named by source_profile. REQUIRES: validate() or that of one above it has found nothing wrong.
+  ProfileView source() const;
 
  private:
   ProfileView(const SharedFiles& files, std::string_view name, const Section* config, const Section* credentials)
       : files_(&files), name_(name), config_(config), credentials_(credentials) {}
+
+  // keys-aws.md 7.5: what is checked depends on whether others stand on the profile.
+  enum class Place { kSelected, kSource };
+  Result<void> validate_alone(Place place) const;
 
   const SharedFiles* files_;
   std::string name_;

@@ -161,21 +161,23 @@ TEST_F(Profiles, AreRefusedWhenTheyContradictThemselves) {
     return failure("a");
   };
   const std::string in = "profile 'a' in /home/person/.aws/config";
-  EXPECT_EQ(refused("aws_access_key_id=I"), in + " has aws_access_key_id, but not aws_secret_access_key");
-  EXPECT_EQ(refused("aws_secret_access_key=S"), in + " has aws_secret_access_key, but not aws_access_key_id");
+  const std::string by_key = " (profile 'a' (named by the key's aws_profile))";
+  EXPECT_EQ(refused("aws_access_key_id=I"), in + " has aws_access_key_id, but not aws_secret_access_key" + by_key);
+  EXPECT_EQ(refused("aws_secret_access_key=S"), in + " has aws_secret_access_key, but not aws_access_key_id" + by_key);
   EXPECT_EQ(refused("role_arn=R\nsource_profile=b\ncredential_source=Environment"),
-            in + " has both source_profile and credential_source");
+            in + " has both source_profile and credential_source" + by_key);
   EXPECT_EQ(refused("credential_process=x\nweb_identity_token_file=y\nrole_arn=R"),
-            in + " has both credential_process and web_identity_token_file");
-  EXPECT_EQ(refused("source_profile=b"), in + " has source_profile, but no role_arn");
-  EXPECT_EQ(refused("credential_source=Environment"), in + " has credential_source, but no role_arn");
+            in + " has both credential_process and web_identity_token_file" + by_key);
+  EXPECT_EQ(refused("source_profile=b"), in + " has source_profile, but no role_arn" + by_key);
+  EXPECT_EQ(refused("credential_source=Environment"), in + " has credential_source, but no role_arn" + by_key);
   EXPECT_EQ(refused("sso_session=s"),
-            in + " has sso_session = s, but /home/person/.aws/config has no section [sso-session s]");
-  EXPECT_EQ(refused("max_attempts=many"), format("max_attempts is 'many', but must be a number ({})", in));
+            in + " has sso_session = s, but /home/person/.aws/config has no section [sso-session s]" + by_key);
+  EXPECT_EQ(refused("max_attempts=many"), format("max_attempts is 'many', but must be a number ({}){}", in, by_key));
   EXPECT_EQ(refused("retry_mode=legacy"),
-            format("retry_mode is 'legacy', but only standard and adaptive are known ({})", in));
-  EXPECT_EQ(refused("ec2_metadata_service_endpoint_mode=IPv5"),
-            format("ec2_metadata_service_endpoint_mode is 'IPv5', but only IPv4 and IPv6 are known ({})", in));
+            format("retry_mode is 'legacy', but only standard and adaptive are known ({}){}", in, by_key));
+  EXPECT_EQ(
+      refused("ec2_metadata_service_endpoint_mode=IPv5"),
+      format("ec2_metadata_service_endpoint_mode is 'IPv5', but only IPv4 and IPv6 are known ({}){}", in, by_key));
   EXPECT_EQ(refused("services=gone\nduration_seconds=x\nuse_fips_endpoint=maybe"), "");
 }
 

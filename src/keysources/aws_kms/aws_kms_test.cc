@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/codec.h"
+#include "core/key_groups.h"
 #include "keysources/key_source.h"
 #include "sys/notes.h"
 #include "sys/run_state.h"
@@ -246,6 +247,24 @@ TEST_F(KmsTest, FindsTheContextOfOldVersions) {
   fields["context"] = StringMap{{"a", "1"}, {"b", "1"}};
   EXPECT_THAT(unwrap(fields, {.is_before_3_3 = true}), HasSubstr("does not fit"));
   EXPECT_EQ(bodies.size(), 5u);
+}
+
+// 1.8: "When a file's `sops.version` is < 3.3.0".
+TEST_F(KmsTest, LooksForOldContextsInOldFilesOnly) {
+  world.http.answer = [](const HttpRequest& request) -> Result<HttpAnswer> {
+    if (request.body.expose_text().find(R"({"a":"1","b":"1"})") == std::string_view::npos)
+      return json_answer(400, R"({"__type":"InvalidCiphertextException"})");
+    return json_answer(200, format(R"({{"Plaintext":"{}"}})", base64_encode(as_bytes(kDataKey))));
+  };
+  const auto opens = [&](std::string version) {
+    Metadata metadata{.groups = {{{.source = "kms", .fields = entry()}}}};
+    metadata.groups[0][0].fields["context"] = StringMap{{"a", "1"}, {"b", "2"}};
+    metadata.version = std::move(version);
+    const auto check = [](const DataKey&) -> Result<void> { return {}; };
+    return recover_data_key(metadata, {}, check, world.services()).has_value();
+  };
+  for (const char* version : {"3.2.9", "v3.0.0", "1.18", "2.0.9", "3.2.0-rc1"}) EXPECT_TRUE(opens(version)) << version;
+  for (const char* version : {"3.3.0", "3.13.3", "4.0.0", "", "x", "3", "3."}) EXPECT_FALSE(opens(version)) << version;
 }
 
 TEST_F(KmsTest, TakesAnythingAsMetadata) {

@@ -82,6 +82,10 @@ Failure decryption_failure(const GpgAnswer& answer) {
     return fail(ErrorCode::kUnsupported, "the message is encrypted with a passphrase of its own instead of a key");
   }
   if (status.is_decrypted && answer.exit_status == 0) return fail(ErrorCode::kMalformed, "gpg gave no data");
+  if (answer.exit_status == 0 && status.is_silent) {
+    return fail(ErrorCode::kUnavailable, "gpg has reported nothing through descriptor 3, so its output is not believed")
+        .hint("a script that SOPS_GPG_EXEC names must hand that on, as exec gpg \"$@\" does");
+  }
   if (answer.exit_status == 0) return fail(ErrorCode::kMalformed, "the message is not encrypted");
   if (auto failure = persons_failure(status)) return std::move(*failure);
   if (status.has_error(kNoAgent) || status.has_error(kAgentFailed)) {

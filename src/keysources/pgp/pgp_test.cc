@@ -269,6 +269,9 @@ TEST_F(Pgp, DecryptsWithoutAskingAnybody) {
 TEST_F(Pgp, BelievesOnlyAMessageThatWasDecrypted) {
   decrypting.report = "[GNUPG:] PLAINTEXT 62 1795831563 \n[GNUPG:] PLAINTEXT_LENGTH 32\n";
   EXPECT_EQ(outcome(unwrap()), failed(ErrorCode::kMalformed, "the message is not encrypted"));
+  decrypting = {.output = std::string(kKey)};
+  EXPECT_EQ(outcome(unwrap()), failed(ErrorCode::kUnavailable,
+                                      "gpg has reported nothing through descriptor 3, so its output is not believed"));
   decrypting = {.output = "", .report = kDecrypted};
   EXPECT_EQ(outcome(unwrap()), failed(ErrorCode::kMalformed, "gpg gave no data"));
   decrypting = {.status = 2, .output = std::string(kKey), .report = kDecrypted};

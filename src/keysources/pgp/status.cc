@@ -64,7 +64,9 @@ GpgStatus parse_status(std::string_view text) {
   GpgStatus status;
   for (std::string_view line : split(text, '\n')) {
     if (line.ends_with('\r')) line.remove_suffix(1);
-    if (line.starts_with(kPrefix)) read_line(split(line.substr(kPrefix.size()), ' '), status);
+    if (!line.starts_with(kPrefix)) continue;
+    status.is_silent = false;
+    read_line(split(line.substr(kPrefix.size()), ' '), status);
   }
   return status;
 }

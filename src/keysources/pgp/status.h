@@ -29,6 +29,7 @@ enum GpgError : uint32_t {
 
 /// What the status lines of one run say.
 struct GpgStatus {
+  bool is_silent = true;                  // there is no status line at all
   std::vector<std::string> encrypted_to;  // ENC_TO: key ids of 16 digits, all zero for a hidden one
   std::vector<std::string> missing_keys;  // NO_SECKEY
   std::vector<uint32_t> errors;           // ERROR: codes

@@ -5,10 +5,12 @@
 #include "sys/http_curl/module.h"
 
 #include <curl/curl.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <bitset>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -98,6 +100,24 @@ size_t body_arrived(char* bytes, size_t size, size_t count, void* user) {
 // Sockets are not for the programs that sops starts.
 curl_socket_t open_socket(void*, curlsocktype, curl_sockaddr* address) {
   return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+// The descriptors below kMostInherited that are open. libcurl opens a pair for itself that children would inherit.
+constexpr int kMostInherited = 256;
+std::bitset<kMostInherited> open_descriptors() {
+  std::bitset<kMostInherited> open;
+  for (int fd = 0; fd < kMostInherited; ++fd) open[static_cast<size_t>(fd)] = fcntl(fd, F_GETFD) >= 0;
+  return open;
+}
+
+CURLM* make_multi() {
+  const auto before = open_descriptors();
+  CURLM* multi = curl_multi_init();
+  const auto added = open_descriptors() & ~before;
+  for (int fd = 0; fd < kMostInherited; ++fd) {
+    if (added[static_cast<size_t>(fd)]) fcntl(fd, F_SETFD, FD_CLOEXEC);
+  }
+  return multi;
 }
 
 // ---- a request
@@ -219,7 +239,7 @@ SopsHttpEnd end_of(const Transfer& transfer, CURLcode code) {
 void* open_session(int wake) {
   if (!start_curl()) return nullptr;
   auto session = std::make_unique<Session>();
-  session->multi = curl_multi_init();
+  session->multi = make_multi();
   session->wake = wake;
   if (session->multi != nullptr) curl_multi_setopt(session->multi, CURLMOPT_MAXCONNECTS, kMostConnections);
   return session->multi != nullptr ? session.release() : nullptr;
