@@ -253,16 +253,17 @@ def issue_file(sops):
             if kind == "name":
                 check(made[0].asked, "the name server was asked")
             # On a machine so busy that loading the network module takes longer than the pauses, they overtake each other: not every time.
+            times = []
             for _ in range(5 if kind == "server" else 0):
                 for hole in made:
                     hole.came.clear()
                 keys.aws.forget()
                 check(decrypt(keys, file).fine, f"{kind}: again")
                 times = [*(hole.came[0] for hole in made if hole.came), keys.aws.requests[0].at]
-                if len(times) == 4 and times == sorted(times) and times[3] - times[0] > 0.4:
+                if len(times) == 4 and all(after > before - 0.05 for before, after in zip(times, times[1:])) and times[3] - times[0] > 0.4:
                     break
             else:
-                check(kind != "server", "one after another, in the order of the file, with pauses")
+                check(kind != "server", f"one after another, in the order of the file, with pauses: {times}")
             print(f"issue_file, {kind}: {seconds:.2f} s", flush=True)
 
 
