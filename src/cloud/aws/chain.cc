@@ -29,15 +29,16 @@ int role_duration(std::string_view text) {
   return value / 60 > 15 ? value : 900;
 }
 
+// keys-aws.md 7.2.
 std::optional<Credentials> environment_keys(Environment& environment) {
   const auto id = environment_text(environment, "AWS_ACCESS_KEY_ID");
   const auto old_id = environment_text(environment, "AWS_ACCESS_KEY");
-  const auto secret = environment_text(environment, "AWS_SECRET_ACCESS_KEY");
-  const auto old_secret = environment_text(environment, "AWS_SECRET_KEY");
-  if ((!id && !old_id) || (!secret && !old_secret)) return std::nullopt;
+  SecureBytes secret = environment_secret(environment, "AWS_SECRET_ACCESS_KEY");
+  if (secret.empty()) secret = environment_secret(environment, "AWS_SECRET_KEY");
+  if ((!id && !old_id) || secret.empty()) return std::nullopt;
   return Credentials{.access_key_id = id ? *id : *old_id,
-                     .secret = SecureBytes::copy_of(secret ? *secret : *old_secret),
-                     .token = SecureBytes::copy_of(environment_text(environment, "AWS_SESSION_TOKEN").value_or("")),
+                     .secret = std::move(secret),
+                     .token = environment_secret(environment, "AWS_SESSION_TOKEN"),
                      .source = id ? "AWS_ACCESS_KEY_ID" : "AWS_ACCESS_KEY"};
 }
 
@@ -94,8 +95,22 @@ class Chain {
   // A profile and what it stands on. Those on the way here have been `visited`: empty for the selected one.
   Result<Credentials> of_profile(const ProfileView& profile, const Visited& visited) {
     const bool is_second = visited.contains(profile.name());
-    const std::string_view place = is_second ? "again" : visited.empty() ? "profile" : "source";
-    return cached(format("{} '{}'", place, profile.name()), [&] { return resolve(profile, visited, is_second); });
+    std::string key = format("{} '{}'", is_second ? "again" : visited.empty() ? "profile" : "source", profile.name());
+    // Two threads in one circle would wait for each other, so there each chain has its own.
+    if (!visited.empty() && leads_back(profile)) {
+      for (const std::string& name : visited) key += format(" of '{}'", name);
+    }
+    return cached(key, [&] { return resolve(profile, visited, is_second); });
+  }
+
+  // Following source_profile from here, a profile comes up twice.
+  static bool leads_back(ProfileView profile) {
+    Visited seen;
+    while (seen.insert(profile.name()).second) {
+      if (profile.text("source_profile").empty() || profile.keys()) return false;
+      profile = profile.source();
+    }
+    return true;
   }
 
   Result<Credentials> resolve(const ProfileView& profile, const Visited& visited, bool is_second) {
@@ -228,8 +243,8 @@ class Chain {
     Environment& environment = context_.services.environment;
     const bool has_id =
         environment_text(environment, "AWS_ACCESS_KEY_ID") || environment_text(environment, "AWS_ACCESS_KEY");
-    const bool has_secret =
-        environment_text(environment, "AWS_SECRET_ACCESS_KEY") || environment_text(environment, "AWS_SECRET_KEY");
+    const bool has_secret = !environment_secret(environment, "AWS_SECRET_ACCESS_KEY").empty() ||
+                            !environment_secret(environment, "AWS_SECRET_KEY").empty();
     const std::string keys = has_id       ? "AWS_ACCESS_KEY_ID is set, but AWS_SECRET_ACCESS_KEY is not"
                              : has_secret ? "AWS_SECRET_ACCESS_KEY is set, but AWS_ACCESS_KEY_ID is not"
                                           : "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set";

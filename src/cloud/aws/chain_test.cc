@@ -909,16 +909,17 @@ TEST_F(Sources, AreFetchedByOneThreadForAll) {
 TEST_F(Sources, AreNotLostWhenTheFirstToAskGivesUp) {
   config("[profile p]\ncredential_process = slow\n");
   std::stop_source source;
-  std::atomic<bool> is_first = true;
+  std::atomic<bool> is_running = false;
   world.processes.add("sh", [&](const FakeProcesses::Run&) -> Result<FakeProcesses::Answer> {
-    if (!is_first.exchange(false))
+    if (is_running.exchange(true)) {
       return FakeProcesses::Answer{.output = R"({"Version":1,"AccessKeyId":"PROC","SecretAccessKey":"s"})"};
+    }
     std::this_thread::sleep_for(milliseconds(50));
     source.request_stop();
     return FakeProcesses::Answer{.status = 1};
   });
   std::jthread first([&] { EXPECT_FALSE(call_with({.profile = "p", .stop = source.get_token()})); });
-  std::this_thread::sleep_for(milliseconds(10));
+  while (!is_running) std::this_thread::yield();
   EXPECT_EQ(failure("p"), "");
 }
 

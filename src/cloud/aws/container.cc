@@ -56,7 +56,7 @@ Result<SecureBytes> read_token(const Context& context) {
     token = TRY(in_context(context.services.files.read(*path), "{}", kTokenFile));
     origin = kTokenFile;
   } else {
-    token = SecureBytes::copy_of(environment_text(environment, kToken).value_or(""));
+    token = environment_secret(environment, kToken);
   }
   std::string_view text = token.expose_text();
   if (text.ends_with('\n')) text.remove_suffix(1);

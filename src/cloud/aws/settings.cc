@@ -138,6 +138,14 @@ std::optional<std::string> environment_text(Environment& environment, const std:
   return value;
 }
 
+SecureBytes environment_secret(Environment& environment, const std::string& name) {
+  auto value = environment.get(name);
+  if (!value) return {};
+  SecureBytes secret = SecureBytes::copy_of(*value);
+  wipe({reinterpret_cast<uint8_t*>(value->data()), value->size()});
+  return secret;
+}
+
 std::optional<ProfileView> ProfileView::find(const SharedFiles& files, std::string_view name) {
   const Section* config = find_in_config(files.config, name);
   const Section* credentials = find_in_credentials(files.credentials, name);

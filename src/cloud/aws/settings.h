@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/secure_bytes.h"
 #include "cloud/aws/config_file.h"
 #include "sys/services.h"
 
@@ -27,6 +28,8 @@ struct SharedFiles {
 
 /// An environment variable; empty is the same as unset.
 std::optional<std::string> environment_text(Environment& environment, const std::string& name);
+/// The same for a secret; empty if it is unset.
+SecureBytes environment_secret(Environment& environment, const std::string& name);
 
 /// A profile as both files together have it. Borrows SharedFiles.
 class ProfileView {

@@ -153,6 +153,9 @@ TEST_F(Profiles, AreMergedFromBothFiles) {
   EXPECT_EQ(profile.keys()->token, "ST");
   config("");
   EXPECT_EQ(load("a")->profile()->text("endpoint_url"), "http://s");
+  config("[profile a]\naws_session_token=CT\n");
+  credentials("[a]\naws_access_key_id=SI\naws_secret_access_key=SS\n");
+  EXPECT_EQ(load("a")->profile()->keys()->token, "");
 }
 
 TEST_F(Profiles, AreRefusedWhenTheyContradictThemselves) {
@@ -247,6 +250,7 @@ TEST_F(Profiles, NameEndpointsInThisOrder) {
   config(
       "[default]\nendpoint_url = https://profile/\nservices = s\n[services s]\nkms =\n  endpoint_url = "
       "https://section/a/\n");
+  set("AWS_ENDPOINT_URL", "");
   EXPECT_EQ(kms(), "https://section/a");
   EXPECT_EQ(endpoint({.service = "sts", .region = "us-east-1"}), "https://profile/");
   set("AWS_ENDPOINT_URL", "https://all:8443/base/");

@@ -295,16 +295,16 @@ Error refusal_error(std::string_view what, const Outgoing& outgoing, const Incom
   const std::string host = escape_for_message(host_of(outgoing.url));
   const std::string source = credentials != nullptr ? credentials->source : "";
   Error error{.code = ErrorCode::kDenied, .message = format("{} at {}: {}", what, host, to_string(refusal))};
+  // What the codes say of credentials, they say of those that signed.
   const auto is = [&](std::initializer_list<std::string_view> codes) {
-    return std::ranges::find(codes, refusal.code) != codes.end();
+    return credentials != nullptr && std::ranges::find(codes, refusal.code) != codes.end();
   };
   if (is({"ExpiredToken", "ExpiredTokenException"})) {
     error.message = format("the session of {} has expired; {}", source, error.message);
     error.hint = "log in again (for example with aws sso login), or export new credentials";
   } else if (is({"UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId"})) {
-    error.message =
-        format("the access key {} of {} is not known there; {}",
-               credentials != nullptr ? escape_for_message(credentials->access_key_id) : "", source, error.message);
+    error.message = format("the access key {} of {} is not known there; {}",
+                           escape_for_message(credentials->access_key_id), source, error.message);
     error.hint =
         "the key was deleted, or belongs to another partition or endpoint; a session key needs its session token";
   } else if (is({"InvalidSignatureException", "SignatureDoesNotMatch", "RequestExpired", "RequestInTheFuture",
