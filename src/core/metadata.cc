@@ -285,7 +285,8 @@ Value key_groups_tree(const std::vector<KeyGroup>& groups) {
 
 Value metadata_tree(const Metadata& metadata, SecureArena& arena) {
   Value tree = Value::mapping();
-  if (metadata.groups.size() == 1) {
+  // An empty group can only be told in the list.
+  if (metadata.groups.size() == 1 && !metadata.groups[0].empty()) {
     add_lists(tree, metadata.groups[0]);
   } else {
     tree.add("key_groups", key_groups_tree(metadata.groups));
