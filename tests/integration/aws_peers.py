@@ -74,7 +74,7 @@ class Peer:
         text = aws_server.string_to_sign(canonical, headers["x-amz-date"], day, region, service)
         headers["Authorization"] = (f"AWS4-HMAC-SHA256 Credential={access_key}/{day}/{region}/{service}/aws4_request, SignedHeaders={';'.join(signed)}, "
                                     f"Signature={aws_server.signature_of(secret, text, day, region, service)}")
-        with urllib.request.urlopen(urllib.request.Request(self.url + "/", body, headers), timeout=60) as answer:
+        with urllib.request.urlopen(urllib.request.Request(self.url + "/", body, headers), timeout=300) as answer:
             text = answer.read().decode()
         return (json.loads(text) if text else {}) if service == "kms" else text
 
@@ -131,7 +131,11 @@ def running(name, program, probe, account, arguments=(), **environment):
         yield Peer(name, url, account)
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         log.close()
         os.unlink(log.name)
 
