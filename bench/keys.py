@@ -43,7 +43,7 @@ def row(what, seconds, limit, text):
 
 
 def black_holes(options):
-    """Issue 5, "It must show" 6: three black-holed KMS keys, a PGP key without secret, and an age key that is here or a fourth KMS key."""
+    """Three black-holed KMS keys, a PGP key without secret, and an age key that is here or a fourth KMS key."""
     names = {"port": "no connection", "name": "silent name server", "server": "silent server"}
     for kind, name in names.items():
         if options.only not in name:

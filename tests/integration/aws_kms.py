@@ -324,7 +324,7 @@ def mfa_in_reference():
 
 
 def many_files():
-    """1,000 files with one key: credentials once, at most 8 connections (issue 5, "It must show" 3)."""
+    """1,000 files with one key: credentials once, at most 8 connections (keys.md 3.3)."""
     if options.like_reference:
         differs("several files with `encrypt`, `decrypt`, `rotate`")
         return

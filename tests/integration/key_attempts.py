@@ -201,7 +201,7 @@ def holes(kind, folder):
 
 @contextlib.contextmanager
 def issue_world(sops, kind):
-    """Issue 5, "It must show" 6: a file with three black-holed KMS keys, a PGP key without its secret, a fourth KMS key that is good and an age
+    """A file with three black-holed KMS keys, a PGP key without its secret, a fourth KMS key that is good and an age
     key. Gives keys, file, holes, and the environment of a run."""
     with Keys(sops, 4) as keys, contextlib.ExitStack() as stack:
         pgp, environment = "", {}
@@ -231,7 +231,7 @@ def decrypt(keys, file, *words, **environment):
 # --- the cases -----------------------------------------------------------------------------------------------------------------------
 
 
-def issue_file(sops):
+def dead_keys(sops):
     """With the age key nobody is asked; without it the fourth KMS key gives the data key long before the holes are given up."""
     for kind in ("port", "server", "name"):
         if kind == "name" and can_silence_names():
@@ -264,7 +264,7 @@ def issue_file(sops):
                     break
             else:
                 check(kind != "server", f"one after another, in the order of the file, with pauses: {times}")
-            print(f"issue_file, {kind}: {seconds:.2f} s", flush=True)
+            print(f"dead_keys, {kind}: {seconds:.2f} s", flush=True)
 
 
 def given_order(sops):
@@ -333,7 +333,7 @@ def no_network_module(sops):
             check(bool(re.search("libcurl|sops_http", loaded)) == expected, f"{name}: the network module is {'not ' * expected}loaded")
 
 
-CASES = [issue_file, given_order, at_most_four, threshold, another_data_key, no_network_module]
+CASES = [dead_keys, given_order, at_most_four, threshold, another_data_key, no_network_module]
 
 
 def main():
