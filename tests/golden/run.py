@@ -339,7 +339,7 @@ def main():
             continue
         failed += 1
         print(f"FAIL {options.exceptions}:{excuse.line}: '{excuse.check} {excuse.case}' passes now: remove the row")
-    later = sorted({row.variant for row in rows if row.variant.startswith("keycases/")} - {f"keycases/{k}" for k in KEY_CASES})
+    later = sorted({row.variant for row in rows if row.variant.startswith("keycases/") and row.encrypt_rc == 0} - {f"keycases/{k}" for k in KEY_CASES})
     if later:
         print("not tried, because their keys come later: " + ", ".join(later))
     if setup.gnupg is None:
