@@ -510,6 +510,13 @@ class Process : public Sources {
   std::optional<ErrorCode> code_;
 };
 
+// Some programs write the last year of four digits for "never".
+TEST_F(Process, MayPrintATimeThatNoClockReaches) {
+  world.processes.add("sh", {.output = R"({"Version":1,"AccessKeyId":"PROC","SecretAccessKey":"s",)"
+                                       R"("Expiration":"9999-12-31T23:59:59Z"})"});
+  EXPECT_EQ(failure("p"), "");
+}
+
 TEST_F(Process, PrintsCredentials) {
   world.processes.add("sh", {.output = R"({"Version":1,"AccessKeyId":"PROC","SecretAccessKey":"s","SessionToken":"t",)"
                                        R"("Expiration":"2026-01-02T03:30:00+00:00"})"});

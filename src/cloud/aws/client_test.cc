@@ -3,6 +3,7 @@
 // One call: what is sent, what becomes of each answer, when it is sent again. Rules: keys-aws.md 4, 5, 9;
 // keys.md 1.8, 3.3.
 #include "cloud/aws/client.h"
+#include "cloud/aws/transport.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -252,6 +253,12 @@ TEST_F(Calls, LeaveTheClockAloneIfTold) {
   EXPECT_NE(failure(), "");
   ASSERT_THAT(sent, SizeIs(2));
   EXPECT_EQ(sent[1].header("x-amz-date"), "20260102T030405Z");
+}
+
+TEST(HttpDates, MustLieInTheTimeOfClocks) {
+  EXPECT_TRUE(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"));  // RFC 9110 5.6.7
+  EXPECT_FALSE(parse_http_date("Sun, 06 Nov 3988 08:49:37 GMT"));
+  EXPECT_FALSE(parse_http_date("Sun, 06 Nov 1800 08:49:37 GMT"));
 }
 
 TEST_F(Calls, DoNotBelieveACachedDate) {

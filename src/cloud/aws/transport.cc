@@ -24,6 +24,10 @@ constexpr int kFullAllowance = 500;
 constexpr int kRetryCost = 5;
 constexpr int kTimeoutCost = 10;
 
+// The range of system_clock in nanoseconds ends in 2262.
+constexpr int kFirstYear = 1970;
+constexpr int kLastYear = 2200;
+
 // keys-aws.md 5.3: a difference below it does not explain a refusal, and one request tells nothing that took longer.
 constexpr minutes kTolerableSkew(4);
 constexpr minutes kLongestRequest(15);
@@ -351,6 +355,7 @@ std::optional<WallTime> parse_http_date(std::string_view text) {
                                          std::chrono::month(static_cast<unsigned>(month / 3 + 1)),
                                          std::chrono::day(static_cast<unsigned>(number(5, 2))));
   if (month == std::string_view::npos || month % 3 != 0 || !date.ok()) return std::nullopt;
+  if (number(12, 4) < kFirstYear || number(12, 4) > kLastYear) return std::nullopt;
   return std::chrono::sys_days(date) + std::chrono::hours(number(17, 2)) + minutes(number(20, 2)) +
          seconds(number(23, 2));
 }
@@ -360,11 +365,11 @@ std::optional<WallTime> parse_time(std::string_view text) {
   if (text.ends_with("UTC")) zulu = format("{}Z", text.substr(0, text.size() - 3));
   const auto time = parse_rfc3339(zulu);
   if (!time) return std::nullopt;
-  const std::chrono::year_month_day date(std::chrono::year(time->year),
+  if (time->year < kFirstYear) return std::nullopt;
+  // Some write the year 9999 for "never".
+  const std::chrono::year_month_day date(std::chrono::year(std::min(time->year, kLastYear)),
                                          std::chrono::month(static_cast<unsigned>(time->month)),
                                          std::chrono::day(static_cast<unsigned>(time->day)));
-  // The range of system_clock in nanoseconds ends in 2262.
-  if (time->year < 1970 || time->year > 2200) return std::nullopt;
   return std::chrono::sys_days(date) + std::chrono::hours(time->hour) + minutes(time->minute - time->offset_minutes) +
          seconds(time->second) +
          std::chrono::duration_cast<WallTime::duration>(std::chrono::nanoseconds(time->nanosecond));
