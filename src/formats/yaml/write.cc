@@ -35,6 +35,10 @@ BlockContent block_content(const Document& document, NodeId id) {
   return {make_span(end + break_length(document.text, end), node.span.end), false};
 }
 
+// LS or PS (U+2028, U+2029), in UTF-8.
+constexpr size_t kSeparatorSize = 3;
+bool is_separator(std::string_view text, size_t at) { return break_length(text, at) == kSeparatorSize; }
+
 // ---- The metadata entry and its surroundings ----------------------------------------------------------------------
 
 /// The step of new text in a file: that of the metadata entry, or without one that of the first block; 4 where they
@@ -392,7 +396,12 @@ Span place(const Document& document, NodeId id, std::string_view ciphertext, Sec
     if (content.empty) out.append(file_break(document.text));
     out.append(block_indentation(document, id), ' ');
     out.append(ciphertext);
-    return replace_tag ? make_span(node.span.begin, content.lines.end) : content.lines;
+    // A break that is LS or PS would stay in the value, behind the ciphertext.
+    size_t end = content.lines.end;
+    for (; !content.empty && is_separator(document.text, end); end += kSeparatorSize) {
+      out.append(file_break(document.text));
+    }
+    return make_span(replace_tag ? node.span.begin : content.lines.begin, end);
   }
 
   if (replace_tag) {
