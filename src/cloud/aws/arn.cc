@@ -117,7 +117,8 @@ const Partition& find_partition(std::string_view region) {
 // keys.md 2.1: "^[a-z]{2,5}(-[a-z]+){1,3}-[0-9]{1,2}$".
 bool is_region(std::string_view text) {
   const std::vector<std::string_view> parts = split(text, '-');
-  if (parts.size() < 3 || parts.size() > 5) return false;
+  // It becomes a label of the host.
+  if (!is_host_label(text) || parts.size() < 3 || parts.size() > 5) return false;
   for (size_t i = 0; i + 1 < parts.size(); ++i) {
     if (parts[i].empty() || !std::ranges::all_of(parts[i], is_lower)) return false;
   }

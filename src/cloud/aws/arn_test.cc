@@ -74,6 +74,7 @@ TEST(Regions, AreToldFromEverythingElse) {
                                      "aws-global", "us-a-b-c-d-1", "us-east-1\n", "us-e4st-1", "1-us-1"}) {
     EXPECT_FALSE(is_region(bad)) << bad;
   }
+  EXPECT_FALSE(is_region("us-" + std::string(64, 'a') + "-1"));  // longer than a label of a host may be
 }
 
 // keys-aws.md 2.1.

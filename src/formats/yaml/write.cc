@@ -35,9 +35,29 @@ BlockContent block_content(const Document& document, NodeId id) {
   return {make_span(end + break_length(document.text, end), node.span.end), false};
 }
 
-// LS or PS (U+2028, U+2029), in UTF-8.
-constexpr size_t kSeparatorSize = 3;
-bool is_separator(std::string_view text, size_t at) { return break_length(text, at) == kSeparatorSize; }
+/// Line breaks that would stay in the value of a block scalar, behind the ciphertext that takes its place: LS and PS
+/// are not made into line feeds (YAML 1.1, 5.4).
+struct KeptBreaks {
+  size_t end = 0;    // of the last such break
+  size_t count = 0;  // of all breaks up to there
+};
+
+KeptBreaks kept_breaks(const Document& document, NodeId id, size_t at) {
+  constexpr size_t kSeparatorSize = 3;  // of LS and PS, U+2028 and U+2029, in UTF-8
+  const char chomping = block_header(document, id).chomping;
+  KeptBreaks kept{.end = at};
+  if (chomping == '-') return kept;
+  size_t count = 0;
+  for (size_t i = at; i < document.text.size();) {
+    const size_t length = break_length(document.text, i);
+    if (length == 0 && document.text[i] != ' ') break;
+    i += std::max<size_t>(length, 1);
+    if (length > 0) ++count;
+    if (length == kSeparatorSize) kept = {.end = i, .count = count};
+    if (count > 0 && chomping != '+') break;  // only the first one is kept
+  }
+  return kept;
+}
 
 // ---- The metadata entry and its surroundings ----------------------------------------------------------------------
 
@@ -396,12 +416,9 @@ Span place(const Document& document, NodeId id, std::string_view ciphertext, Sec
     if (content.empty) out.append(file_break(document.text));
     out.append(block_indentation(document, id), ' ');
     out.append(ciphertext);
-    // A break that is LS or PS would stay in the value, behind the ciphertext.
-    size_t end = content.lines.end;
-    for (; !content.empty && is_separator(document.text, end); end += kSeparatorSize) {
-      out.append(file_break(document.text));
-    }
-    return make_span(replace_tag ? node.span.begin : content.lines.begin, end);
+    const KeptBreaks kept = kept_breaks(document, id, content.lines.end);
+    for (size_t i = 0; i < kept.count; ++i) out.append(file_break(document.text));
+    return make_span(replace_tag ? node.span.begin : content.lines.begin, kept.end);
   }
 
   if (replace_tag) {
