@@ -51,7 +51,7 @@ def black_holes(options):
         if kind == "name" and key_attempts.can_silence_names():
             print(f"| {name} | – | not here: {key_attempts.can_silence_names()} |")
             continue
-        with key_attempts.issue_world(options.sops, kind) as (keys, file, _):
+        with key_attempts.dead_keys_world(options.sops, kind) as (keys, file, _):
             def decrypt(**environment):
                 done = key_attempts.decrypt(keys, file, **environment)  # noqa: B023 (called at once)
                 assert done.fine, done.text

@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "cloud/aws/arn.h"
 #include "cloud/aws/endpoint.h"
-#include "cloud/aws/sigv4.h"
+#include "cloud/aws/url.h"
 #include "fuzz/fuzz.h"
 #include "tests/support/fake_services.h"
 

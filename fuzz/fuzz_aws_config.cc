@@ -4,7 +4,7 @@
 // endpoint or to an error.
 #include "base/text.h"
 #include "cloud/aws/endpoint.h"
-#include "cloud/aws/sigv4.h"
+#include "cloud/aws/url.h"
 #include "fuzz/fuzz.h"
 #include "tests/support/fake_services.h"
 

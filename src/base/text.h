@@ -32,6 +32,9 @@ std::string_view trim(std::string_view text);
 /// ASCII lower case.
 std::string to_lower(std::string_view text);
 
+/// ASCII upper case.
+std::string to_upper(std::string_view text);
+
 /// `parts` with `separator` between them.
 std::string join(std::span<const std::string> parts, std::string_view separator);
 

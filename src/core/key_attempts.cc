@@ -356,8 +356,6 @@ Result<std::unique_ptr<MasterKey>> master_key_of(const KeyEntry& entry, std::spa
 std::string key_id(const KeyEntry& entry) {
   if (const auto key = master_key_of(entry)) return (*key)->id();
   const auto text = [&](std::string_view name) { return std::string(field_text(entry.fields, name)); };
-  if (entry.source == "age") return text("recipient");
-  if (entry.source == "pgp") return text("fp");
   if (entry.source == "gcp_kms") return text("resource_id");
   if (entry.source == "hckms") return text("key_id");
   if (entry.source == "azure_kv") return format("{}/keys/{}/{}", text("vault_url"), text("name"), text("version"));

@@ -28,9 +28,10 @@
 
 namespace sops {
 
-std::string_view HttpAnswer::header(std::string_view name) const {
+std::string_view find_header(std::span<const HttpHeader> headers, std::string_view name) {
+  const std::string wanted = to_lower(name);
   for (const HttpHeader& header : headers) {
-    if (to_lower(header.name) == to_lower(name)) return header.value;
+    if (to_lower(header.name) == wanted) return header.value;
   }
   return {};
 }

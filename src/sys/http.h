@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -24,6 +25,9 @@ struct HttpHeader {
 
   ~HttpHeader() { wipe({reinterpret_cast<uint8_t*>(value.data()), value.size()}); }
 };
+
+/// The value of the first header of that name, "" if there is none.
+std::string_view find_header(std::span<const HttpHeader> headers, std::string_view name);
 
 /// A request. `Host` and `Content-Length` are made from `url` and `body` unless they stand among the headers.
 struct HttpRequest {
@@ -44,8 +48,7 @@ struct HttpAnswer {
   std::vector<HttpHeader> headers;
   SecureBytes body;
 
-  /// The first header of that name, "" if there is none.
-  std::string_view header(std::string_view name) const;
+  std::string_view header(std::string_view name) const { return find_header(headers, name); }
 };
 
 /// The network. May be called from several threads; redirects are never followed (keys.md 2.1).

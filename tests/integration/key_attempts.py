@@ -200,7 +200,7 @@ def holes(kind, folder):
 
 
 @contextlib.contextmanager
-def issue_world(sops, kind):
+def dead_keys_world(sops, kind):
     """A file with three black-holed KMS keys, a PGP key without its secret, a fourth KMS key that is good and an age
     key. Gives keys, file, holes, and the environment of a run."""
     with Keys(sops, 4) as keys, contextlib.ExitStack() as stack:
@@ -237,7 +237,7 @@ def dead_keys(sops):
         if kind == "name" and can_silence_names():
             skipped.append(f"{can_silence_names()}: a silent name server")
             continue
-        with issue_world(sops, kind) as (keys, file, made):
+        with dead_keys_world(sops, kind) as (keys, file, made):
             log = keys.place.folder / "gpg-log"
             gpg = script(keys.place, "gpg", f"echo asked >> {log}\nexec gpg \"$@\"\n")
             done = decrypt(keys, file, SOPS_AGE_KEY_FILE=str(KEYS / "age.txt"), SOPS_GPG_EXEC=str(gpg))

@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "cloud/aws/sigv4.h"
 #include "cloud/aws/sources.h"
+#include "cloud/aws/url.h"
 
 namespace sops::aws {
 
@@ -91,15 +91,7 @@ Result<Credentials> fetch_from_container(const Context& context) {
 
   const Json json = TRY(in_context(Json::parse(incoming.http.body.clone()), "the answer of {}", origin));
   const std::string where = format("the answer of {}", origin);
-  const std::string_view id = TRY(required(json, {"AccessKeyId"}, where));
-  const std::string_view secret = TRY(required(json, {"SecretAccessKey"}, where));
-  Credentials credentials;
-  credentials.access_key_id = std::string(id);
-  credentials.secret = SecureBytes::copy_of(secret);
-  credentials.token = SecureBytes::copy_of(json.text("Token").value_or(""));
-  credentials.expiry = TRY(optional_time(json, {"Expiration"}, where));
-  credentials.source = origin;
-  return credentials;
+  return read_credentials(json, "Token", where, origin);
 }
 
 }  // namespace sops::aws

@@ -1,22 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 #include "cloud/aws/endpoint.h"
 
-#include <algorithm>
 #include <optional>
 
 #include "base/text.h"
 #include "cloud/aws/arn.h"
-#include "cloud/aws/sigv4.h"
+#include "cloud/aws/url.h"
 
 namespace sops::aws {
 
 namespace {
-
-std::string to_upper(std::string_view text) {
-  std::string upper(text);
-  std::ranges::transform(upper, upper.begin(), [](char c) { return c >= 'a' && c <= 'z' ? char(c - 'a' + 'A') : c; });
-  return upper;
-}
 
 // An endpoint that the user has set, and where.
 struct Custom {

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "cloud/aws/sigv4.h"
 #include "cloud/aws/sources.h"
+#include "cloud/aws/url.h"
 
 namespace sops::aws {
 
@@ -131,14 +131,8 @@ Result<Credentials> fetch_from_metadata(const Context& context) {
                 endpoint, escape_for_message(role), escape_for_message(code),
                 escape_for_message(json.text("Message").value_or("")));
   }
-  const std::string_view id = TRY(required(json, {"AccessKeyId"}, where));
-  const std::string_view secret = TRY(required(json, {"SecretAccessKey"}, where));
-  Credentials credentials;
-  credentials.access_key_id = std::string(id);
-  credentials.secret = SecureBytes::copy_of(secret);
-  credentials.token = SecureBytes::copy_of(json.text("Token").value_or(""));
-  credentials.expiry = TRY(optional_time(json, {"Expiration"}, where));
-  credentials.source = format("role {} of the instance", escape_for_message(role));
+  auto source = format("role {} of the instance", escape_for_message(role));
+  Credentials credentials = TRY(read_credentials(json, "Token", where, std::move(source)));
   // "valid for at most 1 h; when IMDS cannot refresh, expired credentials are stretched": AWS itself judges them then.
   const WallTime now = context.services.clock.now();
   if (credentials.expiry && *credentials.expiry <= now) credentials.expiry = now + std::chrono::minutes(10);

@@ -17,15 +17,7 @@ Result<Credentials> read_output(SecureBytes output, const std::string& origin) {
   const std::string where = format("the output of {}", origin);
   const auto version = json.number({"Version"});
   if (version != 1) return fail(ErrorCode::kMalformed, "{} has no \"Version\": 1", where);
-  const std::string_view id = TRY(required(json, {"AccessKeyId"}, where));
-  const std::string_view secret = TRY(required(json, {"SecretAccessKey"}, where));
-  Credentials credentials;
-  credentials.access_key_id = std::string(id);
-  credentials.secret = SecureBytes::copy_of(secret);
-  credentials.token = SecureBytes::copy_of(json.text("SessionToken").value_or(""));
-  credentials.expiry = TRY(optional_time(json, {"Expiration"}, where));
-  credentials.source = origin;
-  return credentials;
+  return read_credentials(json, "SessionToken", where, origin);
 }
 
 }  // namespace
@@ -51,22 +43,6 @@ Result<Credentials> run_credential_process(const ProfileView& profile, const Con
   const auto code = context.may_ask ? ErrorCode::kUnavailable : ErrorCode::kNeedsPerson;
   return fail(code, "{} ('{}') ended with status {}", origin, shown_command, result->status)
       .hint("run the command by hand: it must print credentials as JSON");
-}
-
-Result<std::string_view> required(const Json& json, std::initializer_list<std::string_view> path,
-                                  std::string_view where) {
-  const auto text = json.text(path);
-  if (text && !text->empty()) return *text;
-  return fail(ErrorCode::kMalformed, "{} has no {}", where, *(path.end() - 1));
-}
-
-Result<std::optional<WallTime>> optional_time(const Json& json, std::initializer_list<std::string_view> path,
-                                              std::string_view where) {
-  const auto text = json.text(path);
-  if (!text || text->empty()) return std::optional<WallTime>();
-  const auto time = parse_time(*text);
-  if (!time) return fail(ErrorCode::kMalformed, "{} of {} is no time", *(path.end() - 1), where);
-  return time;
 }
 
 }  // namespace sops::aws

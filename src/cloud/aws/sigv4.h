@@ -39,25 +39,4 @@ SigningSteps sign(HttpRequest& request, const SigningKey& key, SignedPath path =
 /// A time as `X-Amz-Date` has it: 20150830T123600Z.
 std::string amz_date(std::chrono::system_clock::time_point time);
 
-/// `text` with every byte but A-Z a-z 0-9 - . _ ~ as %XX.
-std::string percent_encode(std::string_view text);
-
-/// The parts of an url: "https", "host:8443", "/path", "a=b". An empty path stays empty.
-struct UrlParts {
-  std::string_view scheme;
-  std::string_view authority;
-  std::string_view path;
-  std::string_view query;
-
-  /// The host of `authority` without port and brackets.
-  std::string_view host() const;
-};
-
-/// Splits an url of scheme http or https. Errors: kMalformed, without the text, for another scheme, no host, a user, a
-/// port that is none, white space, and control characters.
-Result<UrlParts> split_url(std::string_view url);
-
-/// True for localhost, 127.0.0.0/8 and ::1.
-bool is_loopback(std::string_view host);
-
 }  // namespace sops::aws

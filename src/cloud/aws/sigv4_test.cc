@@ -11,6 +11,7 @@
 
 #include "base/codec.h"
 #include "base/text.h"
+#include "cloud/aws/url.h"
 #include "crypto/hash.h"
 #include "tests/support/vectors.h"
 

@@ -55,9 +55,16 @@ Result<Credentials> fetch_from_container(const Context& context);
 /// The instance's metadata service. (metadata.cc)
 Result<Credentials> fetch_from_metadata(const Context& context);
 
+// What the sources share. (sources.cc)
+
 /// A JSON member that must be there. `where` names the JSON for the message.
 Result<std::string_view> required(const Json& json, std::initializer_list<std::string_view> path,
                                   std::string_view where);
+
+/// Credentials as programs and local services spell them: AccessKeyId, SecretAccessKey, Expiration, and the session
+/// token under `token_name`. The last two may be missing. `source` is theirs. Errors: kMalformed, naming `where`.
+Result<Credentials> read_credentials(const Json& json, std::string_view token_name, std::string_view where,
+                                     std::string source);
 
 /// The time in a JSON member, nullopt if there is none. Errors: kMalformed.
 Result<std::optional<WallTime>> optional_time(const Json& json, std::initializer_list<std::string_view> path,

@@ -8,8 +8,8 @@
 #include "base/rfc3339.h"
 #include "base/text.h"
 #include "cloud/aws/endpoint.h"
-#include "cloud/aws/sigv4.h"
 #include "cloud/aws/sources.h"
+#include "cloud/aws/url.h"
 #include "crypto/hash.h"
 
 namespace sops::aws {

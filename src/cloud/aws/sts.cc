@@ -5,8 +5,8 @@
 
 #include "base/text.h"
 #include "cloud/aws/endpoint.h"
-#include "cloud/aws/sigv4.h"
 #include "cloud/aws/sources.h"
+#include "cloud/aws/url.h"
 #include "cloud/aws/xml.h"
 
 namespace sops::aws {

@@ -9,6 +9,7 @@
 #include "base/rfc3339.h"
 #include "base/text.h"
 #include "cloud/aws/sigv4.h"
+#include "cloud/aws/url.h"
 #include "cloud/aws/xml.h"
 #include "sys/notes.h"
 #include "sys/run_state.h"

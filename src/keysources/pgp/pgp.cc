@@ -184,14 +184,6 @@ class PgpKey final : public MasterKey {
         .error();
   }
 
-  static std::string to_upper(std::string_view digits) {
-    std::string text(digits);
-    for (char& c : text) {
-      if (c >= 'a' && c <= 'f') c = static_cast<char>(c - 'a' + 'A');
-    }
-    return text;
-  }
-
   // keys.md 4.1, pass 1.
   static Result<GpgAnswer> decrypt_quietly(std::string_view message, const std::stop_token& stop, Services& services) {
     GpgCall call = decrypt_call(message);

@@ -22,13 +22,8 @@ std::optional<uint32_t> number(std::string_view word) {
 
 // A key id in the one spelling in which we compare them; nullopt if it is none.
 std::optional<std::string> key_id(std::string_view word) {
-  if (word.size() != 16) return std::nullopt;
-  std::string id;
-  for (char c : word) {
-    if (c >= 'a' && c <= 'f') c = static_cast<char>(c - 'a' + 'A');
-    if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'F'))) return std::nullopt;
-    id.push_back(c);
-  }
+  std::string id = to_upper(word);
+  if (id.size() != 16 || id.find_first_not_of("0123456789ABCDEF") != std::string::npos) return std::nullopt;
   return id;
 }
 
