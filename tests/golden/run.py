@@ -151,7 +151,7 @@ def extension_of(row):
 
 
 def run(setup, program, arguments, identities=DEFAULT_IDENTITIES):
-    """Runs a program; returns (exit status or a word for its death, stdout, first line of stderr, a command to copy)."""
+    """Runs a program; returns (exit status or a word for its death, stdout, stderr in one line, a command to copy)."""
     environment = setup.environment(identities)
     shown = [f"{key}={value}" for key, value in environment.items() if key not in ("PATH", "HOME")]
     command = shlex.join(["env", "HOME=/nonexistent", *shown, program, *arguments])
@@ -161,8 +161,8 @@ def run(setup, program, arguments, identities=DEFAULT_IDENTITIES):
     except subprocess.TimeoutExpired:
         return f"none within {TIMEOUT_SECONDS} s", b"", "", command
     status = done.returncode if done.returncode >= 0 else f"signal {-done.returncode}"
-    lines = done.stderr.decode(errors="replace").strip().splitlines()
-    return status, done.stdout, lines[0][:160] if lines else "", command
+    message = " / ".join(done.stderr.decode(errors="replace").strip().splitlines())
+    return status, done.stdout, message[:600], command
 
 
 def compare(actual, expected):
@@ -276,8 +276,8 @@ def tasks_of(setup, rows, formats):
 
     by_name = {row.name: row for row in rows if row.variant == "default"}
     for folder in sorted((setup.golden / "old").glob("*/*")):
-        row = by_name[folder.name]
-        if row.format in formats:
+        row = by_name.get(folder.name)
+        if row and row.format in formats:
             add_decrypt("default", folder / f"enc.{extension_of(row)}", expected_text(setup, row, folder), 0,
                         f"old/{folder.parent.name}/{folder.name}")
     return tasks

@@ -2,6 +2,8 @@
 #include "keysources/pgp/gpg.h"
 
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
@@ -15,7 +17,11 @@ namespace sops::pgp {
 namespace {
 
 constexpr size_t kMostAtOnce = 4;
-constexpr size_t kErrorLimit = 64 << 10;   // keys.md 4.2
+constexpr size_t kErrorLimit = 64 << 10;  // keys.md 4.2
+// Before gpg is tried again whose agent was overtaxed. Other programs use the same agent, other runs of ours among
+// them, so that being alone among our own is not enough: of 64 gpg at once every seventh lacks memory.
+constexpr std::array kPauses = {std::chrono::milliseconds(0), std::chrono::milliseconds(50),
+                                std::chrono::milliseconds(150), std::chrono::milliseconds(400)};
 constexpr size_t kReportLimit = 64 << 10;  // of status lines; a message can cause as many as it likes
 constexpr size_t kListingLimit = 1 << 20;  // of a public key with all its signatures
 
@@ -106,8 +112,11 @@ Result<GpgAnswer> run_once(const GpgCall& call, size_t places, Services& service
 
 Result<GpgAnswer> run_gpg(const GpgCall& call, Services& services) {
   GpgAnswer answer = TRY(run_once(call, 1, services));
-  if (answer.exit_status != 0 && answer.status.has_error(kOutOfMemory))
+  for (const std::chrono::milliseconds pause : kPauses) {
+    if (answer.exit_status == 0 || !answer.status.is_agent_overtaxed()) break;
+    if (pause.count() > 0) services.clock.sleep(pause, call.stop);
     answer = TRY(run_once(call, kMostAtOnce, services));
+  }
   return answer;
 }
 

@@ -35,8 +35,9 @@ struct GpgAnswer {
   std::string words;  // the last line that it wrote for people, made fit for a message; never looked into
 };
 
-/// Runs $SOPS_GPG_EXEC, else gpg; at most four at once in one run of ours. One that lacks memory is run once more,
-/// alone (keys.md 4.5). Errors: kUnavailable (no such program, no end within the deadline, stopped), kUnsupported (more
+/// Runs $SOPS_GPG_EXEC, else gpg; at most four at once in one run of ours. One whose agent was overtaxed is run
+/// again, alone (keys.md 4.5), and up to three times more after pauses, because other programs use the agent as well.
+/// Errors: kUnavailable (no such program, no end within the deadline, stopped), kUnsupported (more
 /// output than allowed), kIo.
 Result<GpgAnswer> run_gpg(const GpgCall& call, Services& services);
 

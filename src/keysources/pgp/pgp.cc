@@ -91,6 +91,10 @@ Failure decryption_failure(const GpgAnswer& answer) {
   if (status.has_error(kNoAgent) || status.has_error(kAgentFailed)) {
     return fail(ErrorCode::kUnavailable, "gpg-agent does not answer: {}", words_of(answer));
   }
+  if (status.is_agent_overtaxed()) {
+    return fail(ErrorCode::kUnavailable, "gpg-agent has too much to do: {}", words_of(answer))
+        .hint("try again; the line auto-expand-secmem 1000000 in gpg-agent.conf gives it more memory");
+  }
   if (!status.missing_keys.empty()) {
     return fail(ErrorCode::kNotMine, "no secret key for {} is here", list_ids(status.missing_keys));
   }

@@ -55,6 +55,8 @@ bool can_encrypt(const ListedKey& key) {
 
 bool GpgStatus::has_error(uint32_t code) const { return std::ranges::find(errors, code) != errors.end(); }
 
+bool GpgStatus::is_agent_overtaxed() const { return has_error(kOutOfMemory) || has_error(kInvalidValue); }
+
 GpgStatus parse_status(std::string_view text) {
   GpgStatus status;
   for (std::string_view line : split(text, '\n')) {

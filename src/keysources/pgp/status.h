@@ -15,6 +15,7 @@ namespace sops::pgp {
 /// Error codes of libgpg-error that we tell apart; the source of an error is left out.
 enum GpgError : uint32_t {
   kBadPassphrase = 11,
+  kInvalidValue = 55,  // of a good message: what a busy gpg-agent 2.2.40 gives for an RSA key, seldom
   kTimedOut = 62,
   kNoAgent = 77,
   kAgentFailed = 78,
@@ -40,6 +41,8 @@ struct GpgStatus {
   bool is_no_message = false;             // NODATA
 
   bool has_error(uint32_t code) const;
+  /// Whether gpg-agent failed because it had too much to do. The same call can succeed a moment later.
+  bool is_agent_overtaxed() const;
 };
 
 /// Reads the lines that begin with "[GNUPG:] "; others, and words it does not know, count for nothing.
