@@ -6,9 +6,9 @@
 #include <string>
 
 #include "base/text.h"
+#include "base/url.h"
 #include "cloud/aws/arn.h"
 #include "cloud/aws/endpoint.h"
-#include "cloud/aws/url.h"
 #include "fuzz/fuzz.h"
 #include "tests/support/fake_services.h"
 
@@ -27,9 +27,13 @@ void check_host(std::string_view region, std::string_view partition) {
     if (!endpoint) continue;
     const std::string address = endpoint->at("/");
     const auto url = split_url(address);
-    FUZZ_CHECK(url.has_value() && url->scheme == "https" && url->path == "/");
+    FUZZ_CHECK(url.has_value() && url->is_https && url->path == "/");
     const std::vector<std::string_view> labels = split(url->authority, '.');
     FUZZ_CHECK(labels.size() >= 3 && std::ranges::all_of(labels, is_host_label));
+    // keys.md 2.1: whatever the file says, the host is one of the service's.
+    const Partition& of_region = find_partition(endpoint->region);
+    FUZZ_CHECK(url->host.ends_with(format(".{}", of_region.dns_suffix)) ||
+               url->host.ends_with(format(".{}", of_region.dual_suffix)));
     FUZZ_CHECK(is_region(endpoint->region));
   }
 }
@@ -49,7 +53,7 @@ void fuzz(std::span<const uint8_t> input) {
     check_host(arn->region, arn->partition);
   }
   if (const auto url = split_url(text)) {
-    FUZZ_CHECK(!url->host().empty() && url->authority.find('@') == std::string_view::npos);
-    (void)is_loopback(url->host());
+    FUZZ_CHECK(!url->host.empty() && url->authority.find('@') == std::string_view::npos);
+    (void)is_loopback(url->host);
   }
 }

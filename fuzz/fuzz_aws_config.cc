@@ -3,8 +3,8 @@
 // Any text as ~/.aws/config and ~/.aws/credentials: it is read, profiles are found in it, and what they say leads to an
 // endpoint or to an error.
 #include "base/text.h"
+#include "base/url.h"
 #include "cloud/aws/endpoint.h"
-#include "cloud/aws/url.h"
 #include "fuzz/fuzz.h"
 #include "tests/support/fake_services.h"
 

@@ -3,15 +3,19 @@
 
 namespace sops {
 
+namespace {
+constexpr size_t kSize = 32;
+}
+
 DataKey DataKey::generate(Random& random) {
-  SecureBytes bytes(32);
+  SecureBytes bytes(kSize);
   random.fill(bytes.expose_mutable());
   return DataKey(std::move(bytes));
 }
 
 Result<DataKey> DataKey::from_bytes(SecureBytes bytes) {
-  if (bytes.size() != 16 && bytes.size() != 24 && bytes.size() != 32) {
-    return fail(ErrorCode::kMalformed, "the data key has {} bytes instead of 32", bytes.size());
+  if (bytes.size() != kSize) {
+    return fail(ErrorCode::kMalformed, "the data key has {} bytes instead of {}", bytes.size(), kSize);
   }
   return DataKey(std::move(bytes));
 }

@@ -14,8 +14,7 @@ class DataKey {
   /// A fresh 32-byte key.
   static DataKey generate(Random& random);
 
-  /// A key that came out of a master key. Old files may hold 16 or 24 bytes (format.md 2.1).
-  /// Errors: kMalformed for another size.
+  /// A key that came out of a master key. Errors: kMalformed if it does not have 32 bytes (keys.md 1.4).
   static Result<DataKey> from_bytes(SecureBytes bytes);
 
   const SecureBytes& bytes() const { return bytes_; }

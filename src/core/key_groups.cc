@@ -2,8 +2,8 @@
 #include "core/key_groups.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
-#include <charconv>
 #include <thread>
 
 #include "base/parallel.h"
@@ -48,14 +48,8 @@ namespace {
 
 // keys-aws.md 1.8. A version that is none is checked elsewhere.
 bool is_before_3_3(std::string_view version) {
-  if (version.starts_with('v')) version.remove_prefix(1);
-  int major = 0;
-  int minor = 0;
-  const char* const end = version.data() + version.size();
-  const auto [point, error] = std::from_chars(version.data(), end, major);
-  if (error != std::errc() || point == end || *point != '.') return false;
-  if (std::from_chars(point + 1, end, minor).ec != std::errc()) return false;
-  return major < 3 || (major == 3 && minor < 3);
+  const auto numbers = version_numbers(version);
+  return version.starts_with("1.") || (numbers && *numbers < std::array<uint64_t, 3>{3, 3, 0});
 }
 
 // With one group each key gives the data key itself. If `check` accepts none, the first that could be one at all is

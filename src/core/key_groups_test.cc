@@ -50,6 +50,12 @@ class Wrapping : public testing::Test {
   PlainKey a{"a"}, b{"b"}, c{"c"}, broken{"d", false}, broken_too{"e", false};
 };
 
+// keys.md 1.4
+TEST(DataKeyOf, HasThirtyTwoBytes) {
+  for (const size_t size : {0, 16, 24, 31, 33, 64}) EXPECT_FALSE(DataKey::from_bytes(SecureBytes(size))) << size;
+  EXPECT_TRUE(DataKey::from_bytes(SecureBytes(32)));
+}
+
 // keyservice-shamir.md 5.3: the threshold is passed on, and every key gets the whole data key.
 TEST_F(Wrapping, OneGroupGetsTheDataKey) {
   const std::vector<MasterKeyList> groups = {list({&a, &b})};

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <limits>
 
 #include "base/rfc3339.h"
 
@@ -206,22 +207,25 @@ std::string normalized_lastmodified(const Metadata& metadata) {
 
 // format.md 8.1, 8.2: one leading 'v' is dropped; three numeric parts, then anything behind '-' or '+'.
 Result<void> check_version(const Metadata& metadata) {
-  std::string_view version = metadata.version;
-  if (version.starts_with("1.")) return {};
+  if (metadata.version.starts_with("1.") || version_numbers(metadata.version)) return {};
+  return fail(ErrorCode::kMalformed, "the version '{}' in the metadata is no version number",
+              escape_for_message(metadata.version, 40))
+      .hint("it must be like 3.9.0: the version of SOPS that wrote the file");
+}
+
+std::optional<std::array<uint64_t, 3>> version_numbers(std::string_view version) {
   if (version.starts_with('v')) version.remove_prefix(1);
-  const std::string_view core = version.substr(0, version.find_first_of("-+"));
-  const auto parts = split(core, '.');
-  bool valid = parts.size() == 3;
-  for (std::string_view part : parts) {
-    valid = valid && !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos &&
-            (part.size() == 1 || part[0] != '0');
+  const auto parts = split(version.substr(0, version.find_first_of("-+")), '.');
+  std::array<uint64_t, 3> numbers{};
+  if (parts.size() != numbers.size()) return std::nullopt;
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    const std::string_view part = parts[i];
+    if (part.empty() || part.find_first_not_of("0123456789") != std::string_view::npos) return std::nullopt;
+    if (part.size() > 1 && part[0] == '0') return std::nullopt;
+    if (std::from_chars(part.data(), part.data() + part.size(), numbers[i]).ec != std::errc())
+      numbers[i] = std::numeric_limits<uint64_t>::max();
   }
-  if (!valid) {
-    return fail(ErrorCode::kMalformed, "the version '{}' in the metadata is no version number",
-                escape_for_message(metadata.version, 40))
-        .hint("it must be like 3.9.0: the version of SOPS that wrote the file");
-  }
-  return {};
+  return numbers;
 }
 
 Value key_entry_tree(const KeyEntry& entry) {

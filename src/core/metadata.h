@@ -3,6 +3,8 @@
 // The metadata of an encrypted file: what stands under `sops` (format.md 5). Untrusted input.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -49,6 +51,10 @@ std::string normalized_lastmodified(const Metadata& metadata);
 /// SOPS's check before every decryption (format.md 8.2): the version must be semantic, or begin with "1.".
 /// Errors: kMalformed (exit status 1).
 Result<void> check_version(const Metadata& metadata);
+
+/// The three numbers of a semantic version like "3.9.0-rc.1" or "v3.9.0" (one that does not fit is the greatest);
+/// nullopt for other text.
+std::optional<std::array<uint64_t, 3>> version_numbers(std::string_view version);
 
 /// The tree to write: entries sorted by name (format.md 5.3), `layout` left out. Views into `metadata` and `arena`.
 Value metadata_tree(const Metadata& metadata, SecureArena& arena);

@@ -71,6 +71,16 @@ TEST(Metadata, ChecksTheVersionAsSops) {
     EXPECT_FALSE(check_version({.version = std::string(bad)})) << bad;
 }
 
+// A file's version decides whether it stays (cli.md 4.5).
+TEST(Metadata, ComparesVersionsAsNumbers) {
+  using Numbers = std::array<uint64_t, 3>;
+  EXPECT_EQ(version_numbers("v3.9.0-rc.1"), (Numbers{3, 9, 0}));
+  EXPECT_LT(version_numbers("3.9.9"), version_numbers("3.13.3"));
+  EXPECT_LT(version_numbers("3.13.99999999999999999999"), version_numbers("3.14.0"));
+  EXPECT_GT(version_numbers("3.13.99999999999999999999"), version_numbers("3.13.4"));
+  EXPECT_EQ(version_numbers("1.x"), std::nullopt);
+}
+
 // format.md 5.1-5.3: sorted by name, empty settings left out, layout apart.
 TEST(Metadata, WritesEntriesSorted) {
   Metadata metadata{.lastmodified = "2025-03-23T10:20:30Z", .mac = "ENC[…]", .layout = "ENC[l]", .version = "3.13.3"};

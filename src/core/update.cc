@@ -268,17 +268,10 @@ Result<Encrypted> build_with_old_spelling(Plan& plan, const Selector& selector, 
 
 // --- 5: metadata
 
-// cli.md 4.5: a version that is newer than ours stays. Parts have no leading zeros (check_version), so the longer
-// number is the greater.
+// cli.md 4.5: a version that is newer than ours stays.
 bool is_newer_than_ours(std::string_view version) {
-  if (version.starts_with('v')) version.remove_prefix(1);
-  const auto theirs = split(version.substr(0, version.find_first_of("-+")), '.');
-  const auto ours = split(kFileVersion, '.');
-  for (size_t i = 0; i < std::min(theirs.size(), ours.size()); ++i) {
-    if (theirs[i].size() != ours[i].size()) return theirs[i].size() > ours[i].size();
-    if (theirs[i] != ours[i]) return theirs[i] > ours[i];
-  }
-  return false;
+  const auto theirs = version_numbers(version);
+  return theirs && *theirs > *version_numbers(kFileVersion);
 }
 
 Metadata changed_metadata(const OpenedFile& file, const UpdateOptions& options, Services& services) {

@@ -66,7 +66,8 @@ struct FormatType {
                                      const EmitStyle& style) = nullptr;
 
   /// Edits that take the metadata entry out of every branch and leave nothing behind: applied to what reserve_metadata
-  /// made they give back the original text, except for what empty_root says.
+  /// made they give back the original text, except for the root of a branch without entries (`null`, `---` with
+  /// nothing), where `{}` is written.
   Result<EditList> (*remove_metadata)(const Document& document) = nullptr;
 
   /// Appends the text that makes SOPS read the string `ciphertext` at a leaf (in-place.md 1), also for comments.
@@ -115,13 +116,6 @@ struct FormatType {
 
   /// A single value that is neither string nor mapping, as --extract prints it (format.md 6, "emit value").
   Result<SecureBytes> (*emit_value)(const Value& value, const EmitStyle& style) = nullptr;
-
-  /// Of a branch whose root has no entries: the piece of the text that remove_metadata cannot give back, because it
-  /// writes
-  /// `{}` there (`null`, `---` with nothing). nullopt for every other branch. Outside this piece the original text and
-  /// the decrypted text are equal: so core keeps plain.slice(*empty_root(plain, b)) as a hint where it is not what
-  /// decryption gives, and puts it back at empty_root(decrypted, b). Null for formats that need no such thing.
-  std::optional<Span> (*empty_root)(const Document& document, size_t branch) = nullptr;
 
   /// For formats that may be stored in another encoding than UTF-8 (YAML: UTF-16 with byte-order mark). decode_text
   /// gives the text in UTF-8 without mark, nullopt if `raw` is UTF-8 already; errors: kMalformed. encode_text puts

@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/text.h"
+#include "base/url.h"
+
 namespace sops {
 
 namespace {
@@ -24,43 +27,6 @@ std::optional<int> parse_number(std::string_view text, int limit) {
   return value;
 }
 
-struct Authority {
-  std::string_view user;  // with the '@', as written; may be empty
-  std::string_view host;  // without brackets
-  std::string_view port;  // may be empty
-};
-
-// [user@]host[:port], where an IPv6 address stands in brackets.
-std::optional<Authority> parse_authority(std::string_view text) {
-  Authority result;
-  if (const size_t at = text.rfind('@'); at != std::string_view::npos) {
-    result.user = text.substr(0, at + 1);
-    text.remove_prefix(at + 1);
-  }
-  const size_t host_end = text.starts_with('[') ? text.find(']') : text.find(':');
-  if (text.starts_with('[')) {
-    if (host_end == std::string_view::npos) return std::nullopt;
-    result.host = text.substr(1, host_end - 1);
-    text.remove_prefix(host_end + 1);
-    in6_addr address;
-    if (inet_pton(AF_INET6, std::string(result.host).c_str(), &address) != 1) return std::nullopt;
-  } else {
-    result.host = text.substr(0, host_end);
-    text.remove_prefix(result.host.size());
-    const auto is_allowed = [](char c) { return is_alphanumeric(c) || c == '-' || c == '.' || c == '_'; };
-    if (result.host.empty() || !std::ranges::all_of(result.host, is_allowed)) return std::nullopt;
-  }
-  if (text.empty()) return result;
-  if (text[0] != ':') return std::nullopt;
-  result.port = text.substr(1);
-  if (!result.port.empty() && parse_number(result.port, 65535).value_or(0) == 0) return std::nullopt;
-  return result;
-}
-
-std::string in_brackets(std::string_view host) {
-  return host.find(':') == std::string_view::npos ? std::string(host) : format("[{}]", host);
-}
-
 // RFC 3986 2.2, 2.3, without '#'.
 bool is_url_character(char c) {
   constexpr std::string_view kOthers = "-._~:/?[]@!$&'()*+,;=%";
@@ -74,18 +40,12 @@ std::string HttpTarget::shown() const {
 }
 
 Result<HttpTarget> parse_http_url(std::string_view url) {
-  const auto malformed = [&] { return fail(ErrorCode::kMalformed, "'{}' is no URL", escape_for_message(url)); };
-  HttpTarget target;
-  const size_t colon = url.find("://");
-  const std::string scheme = to_lower(url.substr(0, colon));
-  target.is_https = scheme == "https";
-  if (colon == std::string_view::npos || (!target.is_https && scheme != "http")) return malformed();
-  if (!std::ranges::all_of(url, is_url_character)) return malformed();
-  const std::string_view rest = url.substr(colon + 3);
-  const auto authority = parse_authority(rest.substr(0, rest.find_first_of("/?")));
-  if (!authority || !authority->user.empty()) return malformed();
-  target.host = to_lower(authority->host);
-  target.port = !authority->port.empty() ? std::string(authority->port) : target.is_https ? "443" : "80";
+  const auto parts = split_url(url);
+  if (!parts || !std::ranges::all_of(url, is_url_character)) {
+    return fail(ErrorCode::kMalformed, "'{}' is no URL", escape_for_message(url));
+  }
+  HttpTarget target{.is_https = parts->is_https, .host = to_lower(parts->host), .port = std::string(parts->port)};
+  if (target.port.empty()) target.port = target.is_https ? "443" : "80";
   return target;
 }
 
@@ -205,7 +165,7 @@ Result<std::optional<ProxyRules::Proxy>> ProxyRules::proxy_for(const HttpTarget&
     scheme = "socks5h";
     port = "1080";
   }
-  const auto authority = parse_authority(text.substr(0, text.find_first_of("/?#")));
+  const auto authority = split_authority(text.substr(0, text.find_first_of("/?#")));
   if (port.empty() || !authority || !std::ranges::all_of(authority->user, is_url_character)) {
     return fail(ErrorCode::kMalformed, "{} is no proxy", variable.name)
         .hint("write it as http://host:port; https, socks5 and socks5h are possible too");

@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "base/url.h"
 #include "cloud/aws/sources.h"
-#include "cloud/aws/url.h"
 
 namespace sops::aws {
 
@@ -24,8 +24,8 @@ struct Address {
 // "`https` → any host; `http` → host must be loopback, 169.254.170.2, 169.254.170.23 or fd00:ec2::23". Names are not
 // looked up here, so of those only localhost counts.
 bool may_send_to(const UrlParts& url) {
-  const std::string_view host = url.host();
-  return url.scheme == "https" || is_loopback(host) || host == "169.254.170.2" || host == "169.254.170.23" ||
+  const std::string_view host = url.host;
+  return url.is_https || is_loopback(host) || host == "169.254.170.2" || host == "169.254.170.23" ||
          to_lower(host) == "fd00:ec2::23";
 }
 
@@ -42,7 +42,7 @@ Result<Address> find_address(Environment& environment) {
   if (!may_send_to(*url)) {
     return fail(ErrorCode::kMalformed,
                 "{} names {}, but without https only this machine and the hosts of ECS and EKS are allowed", kFull,
-                escape_for_message(url->host()));
+                escape_for_message(url->host));
   }
   return address;
 }

@@ -4,8 +4,8 @@
 #include <optional>
 
 #include "base/text.h"
+#include "base/url.h"
 #include "cloud/aws/arn.h"
-#include "cloud/aws/url.h"
 
 namespace sops::aws {
 
@@ -66,10 +66,10 @@ Result<Endpoint> custom_endpoint(const Custom& custom, const UrlParts& url, std:
   if (!url.query.empty()) return fail(ErrorCode::kMalformed, "{} must not have a query", custom.origin);
   std::string_view path = url.path;
   while (path.ends_with('/')) path.remove_suffix(1);
-  return Endpoint{.url = format("{}://{}{}", url.scheme, url.authority, path),
+  return Endpoint{.url = format("{}://{}{}", url.is_https ? "https" : "http", url.authority, path),
                   .region = std::string(region),
                   .origin = custom.origin,
-                  .is_clear = url.scheme == "http" && !is_loopback(url.host())};
+                  .is_clear = !url.is_https && !is_loopback(url.host)};
 }
 
 }  // namespace
@@ -94,7 +94,7 @@ Result<Endpoint> find_endpoint(const EndpointQuery& query, const Settings& setti
     const auto url = split_url(custom->url);
     if (!url) return fail(ErrorCode::kMalformed, "{} is no endpoint: {}", custom->origin, url.error().message);
     // keys.md 2.4: an endpoint for all services gets no bearer token in the clear; those go to their own host then.
-    const bool is_clear = url->scheme == "http" && !is_loopback(url->host());
+    const bool is_clear = !url->is_https && !is_loopback(url->host);
     if (!(query.sends_bearer && custom->is_for_all && is_clear)) {
       if (variants.fips || variants.dual) {
         return fail(ErrorCode::kMalformed, "{} does not go together with {}", custom->origin,

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "base/url.h"
 #include "cloud/aws/sources.h"
-#include "cloud/aws/url.h"
 
 namespace sops::aws {
 

@@ -16,7 +16,7 @@
 
 #include "base/codec.h"
 #include "base/text.h"
-#include "cloud/aws/url.h"
+#include "base/url.h"
 #include "crypto/hash.h"
 
 namespace sops::aws {
@@ -103,7 +103,7 @@ Digest derive_key(const SigningKey& key, std::string_view day) {
 
 // The authority as `Host` has it: without the port that the scheme has anyway.
 std::string_view host_header(const UrlParts& url) {
-  const std::string_view usual = url.scheme == "https" ? ":443" : ":80";
+  const std::string_view usual = url.is_https ? ":443" : ":80";
   std::string_view host = url.authority;
   if (host.ends_with(usual)) host.remove_suffix(usual.size());
   return host;

@@ -11,7 +11,7 @@
 
 #include "base/codec.h"
 #include "base/text.h"
-#include "cloud/aws/url.h"
+#include "base/url.h"
 #include "crypto/hash.h"
 #include "tests/support/vectors.h"
 
@@ -183,37 +183,6 @@ TEST(Signature, FollowsTheSuiteOfAws) {
     ++count;
   }
   EXPECT_GE(count, 30u);
-}
-
-// --- urls ----------------------------------------------------------------------------------------------------------
-
-TEST(Urls, FallIntoTheirParts) {
-  const auto parts = split_url("https://[::1]:8443/a/b?c=d#e");
-  ASSERT_TRUE(parts);
-  EXPECT_EQ(parts->scheme, "https");
-  EXPECT_EQ(parts->authority, "[::1]:8443");
-  EXPECT_EQ(parts->host(), "::1");
-  EXPECT_EQ(parts->path, "/a/b");
-  EXPECT_EQ(parts->query, "c=d");
-  EXPECT_EQ(split_url("http://localhost?x")->path, "");
-}
-
-TEST(Urls, AreRefusedWhenTheyAreNone) {
-  for (const std::string_view bad : {"", "localhost:4566", "ftp://a/", "https://", "https:///a", "http://a b/",
-                                     "http://u:p@a/", "http://a:/", "http://a:x/", "http://a:123456/", "http://[::1/",
-                                     "http://[::1]x/", "http://[]/", "http://a\n/", "http://a\\b/", "http://:80/"}) {
-    EXPECT_FALSE(split_url(bad)) << bad;
-  }
-}
-
-TEST(Urls, KnowLoopback) {
-  for (const std::string_view host : {"127.0.0.1", "127.8.9.1", "localhost", "LocalHost", "::1"}) {
-    EXPECT_TRUE(is_loopback(host)) << host;
-  }
-  for (const std::string_view host :
-       {"127.0.0.1.example.com", "127.example", "0.0.0.0", "10.0.0.1", "localhost.x", "", "::2"}) {
-    EXPECT_FALSE(is_loopback(host)) << host;
-  }
 }
 
 }  // namespace

@@ -7,9 +7,9 @@
 #include "base/codec.h"
 #include "base/rfc3339.h"
 #include "base/text.h"
+#include "base/url.h"
 #include "cloud/aws/endpoint.h"
 #include "cloud/aws/sources.h"
-#include "cloud/aws/url.h"
 #include "crypto/hash.h"
 
 namespace sops::aws {

@@ -4,9 +4,9 @@
 #include <chrono>
 
 #include "base/text.h"
+#include "base/url.h"
 #include "cloud/aws/endpoint.h"
 #include "cloud/aws/sources.h"
-#include "cloud/aws/url.h"
 #include "cloud/aws/xml.h"
 
 namespace sops::aws {

@@ -886,24 +886,6 @@ Result<EditList> remove_metadata(const Document& document) {
   return edits;
 }
 
-std::optional<Span> empty_root(const Document& document, size_t branch) {
-  const std::string_view text = document.text;
-  const Branch& where = document.branches[branch];
-  if (first_element(document, where.root) != kNoNode) return std::nullopt;
-  const Node& root = document.node(where.root);
-  if (root.style == NodeStyle::kAbsent) return make_span(where.text.end, where.text.end);
-
-  size_t begin = root.span.begin;
-  const size_t start = line_start(text, begin);
-  const bool from_start = text.substr(start, begin - start).find_first_not_of(' ') == std::string_view::npos;
-  if (from_start) begin = start;
-  const size_t behind = skip_blanks(text, root.span.end);
-  if (behind < text.size() && break_length(text, behind) == 0) return make_span(begin, root.span.end);
-  const size_t end = behind + break_length(text, behind);
-  if (end == behind && from_start) begin -= break_length_before(text, begin);
-  return make_span(begin, end);
-}
-
 // ---- UTF-16 -------------------------------------------------------------------------------------------------------
 
 Result<std::optional<SecureBytes>> decode_text(std::string_view raw) {

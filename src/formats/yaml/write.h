@@ -46,13 +46,8 @@ Result<EditList> write_metadata(const Document& document, const Value& metadata,
                                 const EmitStyle& style);
 
 /// Comments that stand between the lines of the entry but belong to another place stay. A root that had nothing else
-/// becomes
-/// `{}`, as SOPS writes it; see empty_root.
+/// becomes `{}`, as SOPS writes it.
 Result<EditList> remove_metadata(const Document& document);
-
-/// The piece of text that stands for an empty root, with the blanks and the break of its line; empty, at the end of the
-/// branch, if the root has no text at all.
-std::optional<Span> empty_root(const Document& document, size_t branch);
 
 /// UTF-16 with byte-order mark, in either order. Errors: kMalformed for half a character or a lone surrogate.
 Result<std::optional<SecureBytes>> decode_text(std::string_view raw);

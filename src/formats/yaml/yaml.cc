@@ -33,7 +33,6 @@ const FormatType type = {
     .remove_child = remove_child,
     .emit = emit,
     .emit_value = emit_value,
-    .empty_root = empty_root,
     .decode_text = decode_text,
     .encode_text = encode_text,
 };

@@ -16,7 +16,9 @@
 #include <set>
 #include <sstream>
 
+#include "formats/yaml/block_scalar.h"
 #include "formats/yaml/emit.h"
+#include "formats/yaml/places.h"
 #include "formats/yaml/scan.h"
 #include "formats/yaml/write.h"
 #include "formats/yaml/yaml.h"
@@ -477,6 +479,27 @@ TEST(EmitFiles, NestingAsDeepAsAllowedNeedsNoStack) {
 
 // ---- Metadata -----------------------------------------------------------------------------------------------------
 
+// The piece of text that stands for the root of a branch without entries, with the blanks and the break of its line;
+// empty, at the end of the branch, if the root has no text at all. There remove_metadata writes `{}`. nullopt for every
+// other branch: its text must come back as it was.
+std::optional<Span> empty_root(const Document& document, size_t branch) {
+  const std::string_view text = document.text;
+  const Branch& where = document.branches[branch];
+  const Node& root = document.node(where.root);
+  if (first_element(document, where.root) != kNoNode) return std::nullopt;
+  if (root.style == NodeStyle::kAbsent) return make_span(where.text.end, where.text.end);
+
+  size_t begin = root.span.begin;
+  const size_t start = line_start(text, begin);
+  const bool from_start = text.substr(start, begin - start).find_first_not_of(' ') == std::string_view::npos;
+  if (from_start) begin = start;
+  const size_t behind = skip_blanks(text, root.span.end);
+  if (behind < text.size() && break_length(text, behind) == 0) return make_span(begin, root.span.end);
+  const size_t end = behind + break_length(text, behind);
+  if (end == behind && from_start) begin -= break_length_before(text, begin);
+  return make_span(begin, end);
+}
+
 /// Reserves, writes and removes the entry, and checks each step. False if the text is not accepted.
 bool metadata_round_trip(const std::string& name, const std::string& text, EmitStyle style = {}) {
   const Result<Document> plain = scan_plain(text);
@@ -520,7 +543,7 @@ bool metadata_round_trip(const std::string& name, const std::string& text, EmitS
   const Result<EditList> removed = remove_metadata(*encrypted);
   EXPECT_TRUE(removed);
   std::string back = applied(*removed, full);
-  // What core does with its hints.
+  // Outside of empty roots nothing has changed.
   const Result<Document> decrypted = scan_plain(back);
   EXPECT_TRUE(decrypted) << name << "\n" << back;
   if (!decrypted) return true;
@@ -1220,7 +1243,6 @@ TEST(Hostile, WhateverScansCanBeChangedWithoutACrash) {
       if (!document) continue;
       ++scanned;
       (void)read_metadata(*document);
-      for (size_t b = 0; b < document->branches.size(); ++b) (void)empty_root(*document, b);
       const Result<EditList> removed = remove_metadata(*document);
       ASSERT_TRUE(removed);
       (void)removed->apply(text);
