@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/codec.h"
+#include "base/duration.h"
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/secure_bytes.h"
@@ -178,6 +179,24 @@ TEST(ParallelFor, VisitsEverythingOnce) {
     for (size_t i = begin; i < end; ++i) ++visits[i];
   });
   EXPECT_THAT(visits, testing::Each(1));
+}
+
+// keys.md 1.8: what SOPS_KEY_TIMEOUT may be.
+TEST(Durations, AreReadAsPeopleWriteThem) {
+  const auto read = [](std::string_view text) -> int64_t {
+    const auto result = duration_of("X", text, std::chrono::seconds(20));
+    return result ? result->count() : -1;
+  };
+  EXPECT_EQ(read(""), 20000);
+  EXPECT_EQ(read("1500ms"), 1500);
+  EXPECT_EQ(read("30s"), 30000);
+  EXPECT_EQ(read("30"), 30000);
+  EXPECT_EQ(read("1m30s"), 90000);
+  EXPECT_EQ(read("1.5s"), 1500);
+  for (const char* wrong : {"0", "-1s", "s", "25h", "30 s", "99999999999999999999", "100000m", "+5", "1m30", "1e3s"}) {
+    EXPECT_EQ(read(wrong), -1) << wrong;
+  }
+  EXPECT_EQ(duration_of("X", "soon", {}).error().message, "X 'soon' is no duration");
 }
 
 }  // namespace

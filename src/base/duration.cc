@@ -4,6 +4,8 @@
 #include <charconv>
 #include <utility>
 
+#include "base/text.h"
+
 namespace sops {
 
 namespace {
@@ -38,6 +40,17 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
   }
   if (!(total >= 1) || total > kDay) return std::nullopt;
   return std::chrono::milliseconds(static_cast<int64_t>(total));
+}
+
+Result<std::chrono::milliseconds> duration_of(std::string_view variable, std::string_view value,
+                                              std::chrono::milliseconds otherwise) {
+  if (value.empty()) return otherwise;
+  const auto time = parse_duration(value);
+  if (!time) {
+    return fail(ErrorCode::kUsage, "{} '{}' is no duration", variable, escape_for_message(value, 40))
+        .hint("write it as 1500ms, 30s or 1m30s");
+  }
+  return *time;
 }
 
 }  // namespace sops

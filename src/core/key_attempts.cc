@@ -326,21 +326,11 @@ class Attempts {
 
 }  // namespace
 
-Result<milliseconds> key_timeout(Environment& environment, milliseconds otherwise) {
-  const std::string text = environment.get("SOPS_KEY_TIMEOUT").value_or("");
-  if (text.empty()) return otherwise;
-  const auto time = parse_duration(text);
-  if (!time) {
-    return fail(ErrorCode::kUsage, "SOPS_KEY_TIMEOUT '{}' is no duration", escape_for_message(text, 40))
-        .hint("write it as 1500ms, 30s or 1m30s")
-        .exit(ExitStatus::kNoDataKey);
-  }
-  return *time;
-}
-
 Result<std::vector<GroupAttempts>> attempt_keys(std::span<const KeyGroup> groups, const AttemptRules& rules,
                                                 Services& services) {
-  const milliseconds deadline = TRY(key_timeout(services.environment, rules.deadline));
+  const milliseconds deadline = TRY(or_exit(
+      duration_of("SOPS_KEY_TIMEOUT", services.environment.get("SOPS_KEY_TIMEOUT").value_or(""), rules.deadline),
+      ExitStatus::kNoDataKey));
   return Attempts(groups, rules, deadline, services).run();
 }
 

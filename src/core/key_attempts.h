@@ -61,10 +61,6 @@ struct GroupAttempts {
 Result<std::vector<GroupAttempts>> attempt_keys(std::span<const KeyGroup> groups, const AttemptRules& rules,
                                                 Services& services);
 
-/// How long a key behind a network may take with all its retries, from SOPS_KEY_TIMEOUT, as parse_duration() reads
-/// it; `otherwise` if it is unset or empty. Errors: kUsage.
-Result<std::chrono::milliseconds> key_timeout(Environment& environment, std::chrono::milliseconds otherwise);
-
 /// The master key of a file's entry. Errors: kUnsupported for a key source that is still to come.
 Result<std::unique_ptr<MasterKey>> master_key_of(const KeyEntry& entry,
                                                  std::span<const KeySourceType* const> sources = all_key_sources());

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 #include "cloud/aws/client.h"
 
+#include <chrono>
 #include <mutex>
 #include <utility>
 
+#include "base/duration.h"
 #include "base/text.h"
 #include "cloud/aws/arn.h"
 #include "cloud/aws/chain.h"
@@ -15,6 +17,10 @@
 #include "sys/run_state.h"
 
 namespace sops::aws {
+
+namespace {
+constexpr std::chrono::seconds kKeyTime{20};  // keys.md 1.8
+}
 
 std::string to_string(const Refusal& refusal) {
   std::string text = escape_for_message(refusal.code);
@@ -84,7 +90,8 @@ Result<Json> Client::call(const CallRequest& request, const Caller& caller, Serv
         .hint("the ARN of a role is arn:aws:iam::ACCOUNT:role/NAME");
   }
   const Settings settings = TRY(Settings::load(parts_->load(services), caller.profile, services.environment));
-  const Milliseconds time = TRY(Deadline::read(services.environment));
+  const Milliseconds time = TRY(duration_of(
+      "SOPS_KEY_TIMEOUT", environment_text(services.environment, "SOPS_KEY_TIMEOUT").value_or(""), kKeyTime));
   const Endpoint endpoint = TRY(
       find_endpoint({.service = request.service, .region = request.region, .partition = request.partition}, settings));
   take_notes(endpoint, services);

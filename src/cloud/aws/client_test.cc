@@ -183,7 +183,7 @@ TEST_F(Calls, EndWithTheTimeOfAKey) {
   }
   for (const std::string bad : {"x", "-1s", "0", "5x", "1m30", "s", "1s "}) {
     set("SOPS_KEY_TIMEOUT", bad);
-    EXPECT_EQ(failure(), format("SOPS_KEY_TIMEOUT is '{}', but must be a time such as 30s or 1m30s", bad));
+    EXPECT_THAT(failure(), HasSubstr(format("SOPS_KEY_TIMEOUT '{}' is no duration", bad)));
   }
 }
 

@@ -5,7 +5,6 @@
 #include <array>
 #include <cmath>
 
-#include "base/duration.h"
 #include "base/rfc3339.h"
 #include "base/text.h"
 #include "base/url.h"
@@ -276,18 +275,6 @@ void Hosts::give_back(const std::string& host, int amount) {
   const std::lock_guard lock(mutex_);
   int& allowance = hosts_[host].allowance;
   allowance = std::min(kFullAllowance, allowance + amount);
-}
-
-Result<Milliseconds> Deadline::read(Environment& environment) {
-  constexpr Milliseconds kUsual(20000);
-  const std::string text = environment_text(environment, "SOPS_KEY_TIMEOUT").value_or("");
-  if (text.empty()) return kUsual;
-  const auto time = parse_duration(text);
-  if (!time) {
-    return fail(ErrorCode::kMalformed, "SOPS_KEY_TIMEOUT is '{}', but must be a time such as 30s or 1m30s",
-                escape_for_message(text));
-  }
-  return *time;
 }
 
 Result<Incoming> send(const Outgoing& outgoing, const Context& context) {

@@ -49,9 +49,6 @@ class Deadline {
  public:
   Deadline(Clock& clock, Milliseconds total) : clock_(&clock), total_(total), end_(clock.steady_now() + total) {}
 
-  /// SOPS_KEY_TIMEOUT ("30s", "1m30s", "500ms", or a number of seconds), 20 s without it. Errors: kMalformed.
-  static Result<Milliseconds> read(Environment& environment);
-
   Milliseconds left() const { return std::chrono::ceil<Milliseconds>(end_ - clock_->steady_now()); }
   /// For the whole answer to one request: half of the key's time (10 s), as far as there is so much left.
   Milliseconds for_answer() const { return std::min(total_ / 2, std::max(left(), Milliseconds(1))); }
