@@ -139,6 +139,8 @@ class Parser {
   Result<void> parse_directives();
   Result<void> parse_containers();
   Result<void> step();
+  Result<TokenType> next_flow_element(TokenType end, const char* otherwise);
+  Result<void> parse_flow_value(TokenType end);
   Result<void> parse_node(Role role, Allowed allowed);
   Result<void> parse_properties(Properties& properties);
   Result<void> parse_scalar(Role role, const Properties& properties);
@@ -354,6 +356,28 @@ Result<void> Parser::parse_containers() {
   return {};
 }
 
+// In a flow collection: the token that begins the next element, behind its ',' unless it is the first, or `end`.
+Result<TokenType> Parser::next_flow_element(TokenType end, const char* otherwise) {
+  TokenType next = TRY(peek());
+  if (next != end && !top().first) {
+    if (next != TokenType::kFlowEntry) return malformed(tokens_.front().span.begin, otherwise);
+    consume();
+    next = TRY(peek());
+  }
+  top().first = false;
+  return next;
+}
+
+// The value of a pair in a flow collection, which may be absent.
+Result<void> Parser::parse_flow_value(TokenType end) {
+  TokenType next = TRY(peek());
+  if (next != TokenType::kValue) return parse_absent(Role::kValue, {});
+  consume();
+  next = TRY(peek());
+  if (next == TokenType::kFlowEntry || next == end) return parse_absent(Role::kValue, {});
+  return parse_node(Role::kValue, Allowed::kFlowOnly);
+}
+
 // One step in the innermost open container. The states and their order are those of libyaml's parser.
 Result<void> Parser::step() {
   const TokenType type = TRY(peek());
@@ -409,15 +433,8 @@ Result<void> Parser::step() {
       return parse_absent(Role::kValue, {});
 
     case State::kFlowSequence: {
-      if (type == TokenType::kFlowSequenceEnd) return close_container(true);
-      TokenType next = type;
-      if (!top().first) {
-        if (type != TokenType::kFlowEntry) return malformed(at, "expected ',' or ']'");
-        consume();
-        next = TRY(peek());
-        if (next == TokenType::kFlowSequenceEnd) return close_container(true);
-      }
-      top().first = false;
+      const TokenType next = TRY(next_flow_element(TokenType::kFlowSequenceEnd, "expected ',' or ']'"));
+      if (next == TokenType::kFlowSequenceEnd) return close_container(true);
       if (next != TokenType::kKey) return parse_node(Role::kItem, Allowed::kFlowOnly);
       return open_container(Role::kItem, NodeKind::kMapping, NodeStyle::kFlow, State::kFlowPairKey, {});
     }
@@ -433,27 +450,14 @@ Result<void> Parser::step() {
 
     case State::kFlowPairValue:
       top().state = State::kFlowPairEnd;
-      if (type == TokenType::kValue) {
-        consume();
-        const TokenType next = TRY(peek());
-        if (next == TokenType::kFlowEntry || next == TokenType::kFlowSequenceEnd) return parse_absent(Role::kValue, {});
-        return parse_node(Role::kValue, Allowed::kFlowOnly);
-      }
-      return parse_absent(Role::kValue, {});
+      return parse_flow_value(TokenType::kFlowSequenceEnd);
 
     case State::kFlowPairEnd:
       return close_container(false);
 
     case State::kFlowMappingKey: {
-      if (type == TokenType::kFlowMappingEnd) return close_container(true);
-      TokenType next = type;
-      if (!top().first) {
-        if (type != TokenType::kFlowEntry) return malformed(at, "expected ',' or '}'");
-        consume();
-        next = TRY(peek());
-        if (next == TokenType::kFlowMappingEnd) return close_container(true);
-      }
-      top().first = false;
+      TokenType next = TRY(next_flow_element(TokenType::kFlowMappingEnd, "expected ',' or '}'"));
+      if (next == TokenType::kFlowMappingEnd) return close_container(true);
       if (next != TokenType::kKey) {
         top().state = State::kFlowMappingEmptyValue;
         return parse_node(Role::kKey, Allowed::kFlowOnly);
@@ -468,13 +472,7 @@ Result<void> Parser::step() {
 
     case State::kFlowMappingValue:
       top().state = State::kFlowMappingKey;
-      if (type == TokenType::kValue) {
-        consume();
-        const TokenType next = TRY(peek());
-        if (next == TokenType::kFlowEntry || next == TokenType::kFlowMappingEnd) return parse_absent(Role::kValue, {});
-        return parse_node(Role::kValue, Allowed::kFlowOnly);
-      }
-      return parse_absent(Role::kValue, {});
+      return parse_flow_value(TokenType::kFlowMappingEnd);
 
     case State::kFlowMappingEmptyValue:
       top().state = State::kFlowMappingKey;
