@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 #include "base/url.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <charconv>
 #include <vector>
@@ -15,7 +17,6 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_alphanumeric(char c) { return is_digit(c) || ((c | 32) >= 'a' && (c | 32) <= 'z'); }
 bool is_unreserved(char c) { return is_alphanumeric(c) || c == '-' || c == '.' || c == '_' || c == '~'; }
 bool is_of_a_name(char c) { return is_alphanumeric(c) || c == '-' || c == '.' || c == '_'; }
-bool is_of_an_address(char c) { return is_digit(c) || ((c | 32) >= 'a' && (c | 32) <= 'f') || c == ':' || c == '.'; }
 
 bool is_port(std::string_view text) {
   int value = 0;
@@ -60,8 +61,8 @@ std::optional<UrlAuthority> split_authority(std::string_view text) {
     if (end == std::string_view::npos) return std::nullopt;
     result.host = text.substr(1, end - 1);
     text.remove_prefix(end + 1);
-    const bool has_colons = std::ranges::count(result.host, ':') >= 2;
-    if (!has_colons || !std::ranges::all_of(result.host, is_of_an_address)) return std::nullopt;
+    in6_addr address;
+    if (inet_pton(AF_INET6, std::string(result.host).c_str(), &address) != 1) return std::nullopt;
   } else {
     result.host = text.substr(0, text.find(':'));
     text.remove_prefix(result.host.size());

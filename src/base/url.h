@@ -24,7 +24,7 @@ struct UrlAuthority {
   std::string_view port;  // digits, 1 to 65535; may be empty, also behind a ':'
 };
 
-/// nullopt without a host, for a host with characters that no host name has, brackets around what cannot be an IPv6
+/// nullopt without a host, for a host with characters that no host name has, brackets around what is no IPv6
 /// address, and a port that is none.
 std::optional<UrlAuthority> split_authority(std::string_view text);
 

@@ -44,6 +44,10 @@ class FakeAws {
  public:
   static constexpr const char* kKms = "POST https://kms.us-east-1.amazonaws.com/";
   static constexpr const char* kSts = "POST https://sts.us-east-1.amazonaws.com/";
+  static constexpr const char* kRole = "arn:aws:iam::111122223333:role/sops";
+  // Ends of messages: where a profile stands, and that nothing else was tried.
+  const std::string kIn = " in /home/person/.aws/config";
+  const std::string kOnly = " was selected; no other credentials were considered)";
 
   FakeAws() {
     world.environment.set("AWS_EC2_METADATA_DISABLED", "true");

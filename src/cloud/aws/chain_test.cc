@@ -23,10 +23,6 @@ using ::testing::Not;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
-constexpr const char* kRole = "arn:aws:iam::111122223333:role/sops";
-const std::string kIn = " in /home/person/.aws/config";
-const std::string kOnly = " was selected; no other credentials were considered)";
-
 class Sources : public ::testing::Test, public FakeAws {};
 
 // --- selection, 7.1 ------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ namespace {
 constexpr size_t kMostAtOnce = 4;
 constexpr size_t kErrorLimit = 64 << 10;  // keys.md 4.2
 // Before gpg is tried again whose agent was overtaxed. Other programs use the same agent, other runs of ours among
-// them, so that being alone among our own is not enough: of 64 gpg at once every seventh lacks memory.
+// them, so that being alone among our own is not enough: of 64 gpg at once every fourth to seventh lacks memory.
 constexpr std::array kPauses = {std::chrono::milliseconds(0), std::chrono::milliseconds(50),
                                 std::chrono::milliseconds(150), std::chrono::milliseconds(400)};
 constexpr size_t kReportLimit = 64 << 10;  // of status lines; a message can cause as many as it likes

@@ -37,8 +37,8 @@ struct GpgAnswer {
 
 /// Runs $SOPS_GPG_EXEC, else gpg; at most four at once in one run of ours. One whose agent was overtaxed is run
 /// again, alone (keys.md 4.5), and up to three times more after pauses, because other programs use the agent as well.
-/// Errors: kUnavailable (no such program, no end within the deadline, stopped), kUnsupported (more
-/// output than allowed), kIo.
+/// Errors: kUnavailable (no such program, no end within the deadline, stopped), kUnsupported (more output than
+/// allowed), kIo.
 Result<GpgAnswer> run_gpg(const GpgCall& call, Services& services);
 
 /// The public key of that name with its subkeys; empty if there is none. REQUIRES: is_fingerprint(fingerprint).
