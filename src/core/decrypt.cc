@@ -2,6 +2,7 @@
 #include "core/decrypt.h"
 
 #include <algorithm>
+#include <iterator>
 #include <mutex>
 #include <unordered_map>
 
@@ -180,13 +181,15 @@ class LeafDecrypter {
 Result<void> decrypt_leaves(const Document& document, const Walk& walk, const DataKey& key,
                             std::vector<LeafValue>& values, std::vector<SecureArena>& storage,
                             std::vector<std::string>& warnings) {
-  values.resize(walk.leaves.size());
+  const size_t count = walk.leaves.size();
+  values.resize(count);
+  std::vector<std::vector<std::string>> said((count + kLeavesPerPiece - 1) / kLeavesPerPiece);  // by each piece
   std::mutex mutex;
   // The first failure in walk order, whatever thread finds it.
-  size_t failed_at = walk.leaves.size();
+  size_t failed_at = count;
   std::optional<Error> failure;
 
-  parallel_for(walk.leaves.size(), kLeavesPerPiece, [&](size_t begin, size_t end) {
+  parallel_for(count, kLeavesPerPiece, [&](size_t begin, size_t end) {
     const auto report = [&](size_t index, Error error) {
       const std::lock_guard lock(mutex);
       if (index < failed_at) {
@@ -205,11 +208,12 @@ Result<void> decrypt_leaves(const Document& document, const Walk& walk, const Da
       }
       values[i] = *value;
     }
+    said[begin / kLeavesPerPiece] = std::move(decrypter.warnings);
     const std::lock_guard lock(mutex);
     storage.push_back(std::move(decrypter.arena));
-    for (std::string& warning : decrypter.warnings) warnings.push_back(std::move(warning));
   });
   if (failure) return fail(std::move(*failure));
+  for (std::vector<std::string>& piece : said) std::ranges::move(piece, std::back_inserter(warnings));
   return {};
 }
 

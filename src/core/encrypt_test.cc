@@ -19,20 +19,23 @@ std::string golden_key(const char* name) {
   return read_vector_file(std::filesystem::path(SOPS_SOURCE_DIR) / "tests/golden/keys" / name).value();
 }
 
-// Encrypts and decrypts; returns the encrypted text without the metadata, or what went wrong.
-std::string encrypt_and_back(std::string_view text, const SelectionSettings& selection = {}) {
-  FakeServices fakes;
+// `text` as YAML, encrypted for a key that `fakes` has from then on.
+Result<EncryptResult> encrypt(std::string_view text, const SelectionSettings& selection, FakeServices& fakes) {
   fakes.environment.set("SOPS_AGE_KEY_FILE", "/age.txt");
   fakes.files.put("/age.txt", golden_key("age.txt"));
   const KeySourceType* age = find_key_source("age");
   const std::string recipient = golden_key("age.pub");
-  const auto keys = age->from_list(recipient.substr(0, recipient.find('\n')), {});
-  if (!keys) return "keys: " + to_string(keys.error());
-
-  const FormatType& format = *find_format("yaml");
+  const auto keys = TRY(age->from_list(recipient.substr(0, recipient.find('\n')), {}));
   const EncryptOptions options{.selection = selection, .allow_plaintext = true};
-  const std::vector<MasterKeyList> groups = {{{age, keys->front().get()}}};
-  const auto encrypted = encrypt_text(text, format, options, groups, fakes.services());
+  const std::vector<MasterKeyList> groups = {{{age, keys.front().get()}}};
+  return encrypt_text(text, *find_format("yaml"), options, groups, fakes.services());
+}
+
+// Encrypts and decrypts; returns the encrypted text without the metadata, or what went wrong.
+std::string encrypt_and_back(std::string_view text, const SelectionSettings& selection = {}) {
+  FakeServices fakes;
+  const FormatType& format = *find_format("yaml");
+  const auto encrypted = encrypt(text, selection, fakes);
   if (!encrypted) return "encrypt: " + to_string(encrypted.error());
   auto opened = open_file(encrypted->text.expose_text(), format, {}, fakes.services());
   if (!opened) return "open: " + to_string(opened.error());
@@ -99,6 +102,28 @@ TEST(Encrypt, KeepsCommentsBehindAnEmptyRoot) {
     const std::string encrypted = shortened(encrypt_and_back(text));
     EXPECT_NE(encrypted.find("#E"), std::string::npos) << encrypted;
   }
+}
+
+// The values are decrypted by several threads (architecture.md 3: nothing depends on their number).
+TEST(Decrypt, WarnsInTheOrderOfTheFile) {
+  std::string text;
+  for (int i = 0; i < 6000; ++i) text += format("k{}: v\n", i);
+  FakeServices fakes;
+  const auto encrypted = encrypt(text, {}, fakes);
+  ASSERT_TRUE(encrypted) << to_string(encrypted.error());
+  std::string commented;
+  std::vector<std::string> expected;
+  for (std::string_view line : split(encrypted->text.expose_text(), '\n')) {
+    if (line.starts_with("k")) {
+      expected.push_back(format("line {}: comment: the comment is not encrypted", 2 * expected.size() + 1));
+      commented += "# by hand\n";
+    }
+    commented += format("{}\n", line);
+  }
+  ASSERT_EQ(expected.size(), 6000u);
+  const auto opened = open_file(commented, *find_format("yaml"), {}, fakes.services());
+  ASSERT_TRUE(opened) << to_string(opened.error());
+  EXPECT_EQ(opened->warnings, expected);
 }
 
 }  // namespace
