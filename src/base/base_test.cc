@@ -75,6 +75,9 @@ TEST(Text, FindsTheNearestWord) {
   EXPECT_EQ(nearest("encrpyt", words), "encrypt");
   EXPECT_EQ(nearest("decript", words), "decrypt");
   EXPECT_EQ(nearest("publish", words), std::nullopt);
+  const std::string_view short_words[] = {"set"};
+  EXPECT_EQ(nearest("ste", short_words), "set");
+  EXPECT_EQ(nearest("dec", short_words), std::nullopt);
 }
 
 // RFC 3629 section 4: the boundaries of well-formed UTF-8.

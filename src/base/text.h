@@ -45,7 +45,7 @@ std::string escape_for_message(std::string_view text, size_t limit = 200);
 /// Number of insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`, at most `limit` + 1.
 size_t edit_distance(std::string_view a, std::string_view b, size_t limit = 3);
 
-/// The candidate nearest to `word` within distance 2, for "did you mean"; nullopt if none is.
+/// The candidate nearest to `word` within distance 2 (1 up to three bytes), for "did you mean"; nullopt if none is.
 std::optional<std::string_view> nearest(std::string_view word, std::span<const std::string_view> candidates);
 
 /// Number of bytes of the UTF-8 sequence that starts at `text[0]`, or 0 if it is not well formed (RFC 3629: no

@@ -104,6 +104,13 @@ Result<void> open_existing(CommandContext& context, Edited& edited) {
 
 // The data key is wrapped before the editor starts, so that a draft needs no key service (editing.md 2.3).
 Result<void> open_new(CommandContext& context, Edited& edited) {
+  const std::string folder = dirname(edited.input.path);
+  const auto there = TRY(or_exit(context.services.files.info(folder), ExitStatus::kCannotWriteOutput));
+  if (!there) {
+    return fail(ErrorCode::kNotFound, "there is no folder {}", escape_for_message(folder, 4096))
+        .hint("make it first: mkdir -p")
+        .exit(ExitStatus::kCannotWriteOutput);
+  }
   const EncryptionSettings settings = TRY(encryption_settings(context, edited.input, *edited.format));
   edited.options = settings.options;
   edited.base = TRY(edited.format->emit(example_tree(*edited.format), edited.style));

@@ -83,14 +83,28 @@ std::vector<std::string> without_rotate(std::span<const std::string> words) {
   return rest;
 }
 
-// editing.md 3.6: `sops encyrpt` shall not begin a file of that name.
-Result<void> check_for_misspelt_command(const std::string& word, Services& services) {
+// The one command that begins with `word`: enc, rot.
+std::optional<std::string_view> shortened(std::string_view word, std::span<const std::string_view> names) {
+  constexpr size_t kShortest = 3;
+  std::optional<std::string_view> only;
+  for (std::string_view name : names) {
+    if (word.size() < kShortest || !name.starts_with(word)) continue;
+    if (only) return std::nullopt;
+    only = name;
+  }
+  return only;
+}
+
+// editing.md 3.6: `sops encyrpt` shall not begin a file of that name; `sops enc FILE` means a command too.
+Result<void> check_for_misspelt_command(std::span<const std::string> positionals, Services& services) {
+  const std::string& word = positionals[0];
   if (word.find_first_of("./") != std::string::npos) return {};
   std::vector<std::string_view> names;
   for (const CommandSpec* command : all_commands()) {
     if (command->name != word) names.push_back(command->name);
   }
-  const auto near = nearest(word, names);
+  auto near = positionals.size() > 1 ? shortened(word, names) : std::nullopt;
+  if (!near) near = nearest(word, names);
   if (!near) return {};
   const auto file = services.files.info(absolute_path(word, services.environment.working_directory()));
   if (file && *file) return {};
@@ -122,7 +136,7 @@ Result<int> run_legacy(std::span<const std::string> all_words, const ParsedArgs&
   if (rotate || has_key_edits(args)) TRY(check_file_is_there(args, services));
   if (rotate) return run_command(*find_command("rotate"), words, words.size(), services, ui, true);
   if (!encrypt && !decrypt) {
-    TRY(check_for_misspelt_command(args.positionals[0], services));
+    TRY(check_for_misspelt_command(args.positionals, services));
     return run_command(*find_command("edit"), words, words.size(), services, ui, true);
   }
   return run_command(*find_command(encrypt ? "encrypt" : "decrypt"), words, words.size(), services, ui, true);
