@@ -35,7 +35,9 @@ size_t skip_blanks(std::string_view text, size_t at) {
 }
 
 std::string_view file_break(std::string_view text) {
-  const size_t at = text.find_first_of("\r\n");
+  // Not find_first_of(), which searches its set for every character of a line that may be the whole file.
+  const size_t feed = text.find('\n');
+  const size_t at = std::min(feed, text.substr(0, feed).find('\r'));
   return at == std::string_view::npos ? "\n" : text.substr(at, break_length(text, at));
 }
 
