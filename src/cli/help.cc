@@ -81,6 +81,7 @@ constexpr Explained kVariables[] = {
     {"SOPS_GPG_EXEC", "the GnuPG program for PGP keys, instead of gpg"},
     {"GNUPGHOME", "where GnuPG has its keys, instead of ~/.gnupg"},
     {"SOPS_KEY_TIMEOUT", "how long a key behind a network may take: 1500ms, 30s, 1m30s (default: 20s)"},
+    {"AWS_PROFILE", "the profile for KMS keys; the other variables of the AWS SDK count, too"},
     {"HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "the way to keys behind a network; also in lower case"},
     {"SSL_CERT_FILE, SSL_CERT_DIR", "trusted certificates, instead of the system's"},
     {"XDG_RUNTIME_DIR, TMPDIR", "where short-lived plain text may lie, if that is memory"},
@@ -262,7 +263,7 @@ std::string program_help() {
       "\n"
       "Flags for every command:\n" +
       flag_lines(common_flags()) + "\nExit status:\n" + lines_of(kStatuses, 8) + "\nEnvironment variables:\n";
-  for (const auto& [name, summary] : variables()) text += format("  {:<32}{}\n", name, summary);
+  for (const auto& [name, summary] : variables()) text += format("  {:<36}{}\n", name, summary);
   text += "\nFiles:\n" + lines_of(kFiles, 36);
   return text;
 }

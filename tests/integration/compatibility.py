@@ -87,6 +87,10 @@ def main():
     options = parser.parse_args()
     program, failures = Program(options.sops), Failures()
 
+    for title in ("Exit status", "Environment variables", "Files"):
+        for line in program.run("--help").split(f"\n{title}:\n")[1].split("\n\n")[0].splitlines():
+            failures.check(re.match(r"  \S.*?  +\S", line), f"sops --help: no gap between name and text: {line}")
+
     known = set()
     for number, (names, state, tests) in read_table("Commands"):
         where = f"{TABLE.name}:{number}"
