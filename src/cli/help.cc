@@ -274,8 +274,8 @@ std::string command_help(const CommandSpec& command) {
     for (const CommandSpec* child : command.children) text += format("  {:<20}{}\n", child->name, child->summary);
     return text + "\nsops " + std::string(command.children[0]->name) + " --help tells more, and so on.\n";
   }
-  std::string text = format("sops {}: {}\n\nUsage:\n  sops {} [FLAGS] {}\n\n", command.name, command.summary,
-                            command.name, command.arguments);
+  std::string text = format("sops {}: {}\n\nUsage:\n  {}\n\n", command.name, command.summary,
+                            trim(format("sops {} [FLAGS] {}", command.name, command.arguments)));
   text += std::string(command.manual) + "\n\nFlags:\n" + flag_lines(command.flags());
   text += "\nFlags for every command:\n" + flag_lines(without(common_flags(), command.flags()));
   return text + "\nExit statuses, environment variables and files: sops --help\n";
