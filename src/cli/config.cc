@@ -143,7 +143,7 @@ Result<Explanation> explain(CommandContext& context) {
 }
 
 std::vector<std::pair<std::string_view, const std::string*>> selection_of(const CreationRule& rule) {
-  const SelectionText& s = rule.selection;
+  const SelectionSettings& s = rule.selection;
   std::vector<std::pair<std::string_view, const std::string*>> settings = {
       {"unencrypted_suffix", &s.unencrypted_suffix},
       {"encrypted_suffix", &s.encrypted_suffix},

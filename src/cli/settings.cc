@@ -168,7 +168,7 @@ Result<EncryptionSettings> encryption_settings(CommandContext& context, const In
         .hint("name a key, for example --age age1…, or write a .sops.yaml");
   }
 
-  const SelectionText from_rule = rule != nullptr ? rule->selection : SelectionText{};
+  const SelectionSettings from_rule = rule != nullptr ? rule->selection : SelectionSettings{};
   SelectionSettings& selection = settings.options.selection;
   selection.unencrypted_suffix = or_else(args.text("unencrypted-suffix"), from_rule.unencrypted_suffix);
   selection.encrypted_suffix = or_else(args.text("encrypted-suffix"), from_rule.encrypted_suffix);

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "core/selection.h"
 #include "keysources/key_source.h"
 #include "sys/services.h"
 
@@ -39,25 +40,12 @@ struct KeyGroupSpec {
   bool drop_repeated = false;  // from `key_groups`: of keys with one id() only the first counts. Flat fields keep all
 };
 
-/// The six selection settings and nothing else; empty means unset. Named as core's SelectionSettings.
-struct SelectionText {
-  std::string unencrypted_suffix;
-  std::string encrypted_suffix;
-  std::string unencrypted_regex;
-  std::string encrypted_regex;
-  std::string unencrypted_comment_regex;
-  std::string encrypted_comment_regex;
-
-  /// Number of settings that are set. SOPS allows one.
-  int count() const;
-};
-
 /// Keys and settings for new files (config.md 3.2). Of a rule that find_creation_rule returns, everything is valid.
 struct CreationRule {
   std::string path_regex;            // empty matches every path
   std::vector<KeyGroupSpec> groups;  // at least one; a rule without keys has one empty group
   int64_t shamir_threshold = 0;      // 0: all groups
-  SelectionText selection;
+  SelectionSettings selection;
   bool mac_only_encrypted = false;
   TextPosition position;
   std::optional<Error>

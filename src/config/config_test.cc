@@ -452,13 +452,13 @@ TEST(CreationRules, PatternsAreUnanchoredAndKnowCase) {
 }
 
 TEST(CreationRules, EachSelectionSettingIsCarriedOver) {
-  const std::pair<std::string_view, std::string SelectionText::*> settings[] = {
-      {"unencrypted_suffix: _unencrypted", &SelectionText::unencrypted_suffix},
-      {"encrypted_suffix: _unencrypted", &SelectionText::encrypted_suffix},
-      {"unencrypted_regex: _unencrypted", &SelectionText::unencrypted_regex},
-      {"encrypted_regex: _unencrypted", &SelectionText::encrypted_regex},
-      {"unencrypted_comment_regex: _unencrypted", &SelectionText::unencrypted_comment_regex},
-      {"encrypted_comment_regex: _unencrypted", &SelectionText::encrypted_comment_regex}};
+  const std::pair<std::string_view, std::string SelectionSettings::*> settings[] = {
+      {"unencrypted_suffix: _unencrypted", &SelectionSettings::unencrypted_suffix},
+      {"encrypted_suffix: _unencrypted", &SelectionSettings::encrypted_suffix},
+      {"unencrypted_regex: _unencrypted", &SelectionSettings::unencrypted_regex},
+      {"encrypted_regex: _unencrypted", &SelectionSettings::encrypted_regex},
+      {"unencrypted_comment_regex: _unencrypted", &SelectionSettings::unencrypted_comment_regex},
+      {"encrypted_comment_regex: _unencrypted", &SelectionSettings::encrypted_comment_regex}};
   for (const auto& [line, member] : settings) {
     const Result<Config> config =
         parse(format("creation_rules:\n  - path_regex: bar?foo$\n    age: a\n    {}\n", line));

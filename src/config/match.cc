@@ -39,14 +39,6 @@ Result<void> validate(const CreationRule& rule) {
 
 }  // namespace
 
-int SelectionText::count() const {
-  int count = 0;
-  for (const std::string* setting : {&unencrypted_suffix, &encrypted_suffix, &unencrypted_regex, &encrypted_regex,
-                                     &unencrypted_comment_regex, &encrypted_comment_regex})
-    count += setting->empty() ? 0 : 1;
-  return count;
-}
-
 std::optional<int> StoreSettings::indent_for(std::string_view format_id) const {
   std::optional<int64_t> indent;
   if (format_id == "yaml") indent = yaml_indent;

@@ -429,7 +429,7 @@ Result<CreationRule> Reader::read_rule(NodeId id, std::string_view what) {
   CreationRule rule;
   std::string aws_profile;
   NodeId key_groups = kNoNode;
-  SelectionText& selection = rule.selection;
+  SelectionSettings& selection = rule.selection;
   std::vector<Field> fields = {{"path_regex", &rule.path_regex},
                                {"aws_profile", &aws_profile},
                                {"key_groups", &key_groups},
