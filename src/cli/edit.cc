@@ -146,8 +146,7 @@ Result<Edited> open_target(CommandContext& context) {
   return edited;
 }
 
-// --- Drafts of earlier sessions (editing.md 2.4)
-// --------------------------------------------------------------------------------------------------------
+// --- Drafts of earlier sessions (editing.md 2.4) --------------------------------------------------------------------
 
 struct ChosenDraft {
   std::string path;
@@ -219,8 +218,7 @@ Result<std::optional<ChosenDraft>> offer_drafts(CommandContext& context, const E
   return std::optional<ChosenDraft>();
 }
 
-// --- The session
-// ----------------------------------------------------------------------------------------------------------------
+// --- The session ----------------------------------------------------------------------------------------------------
 
 class Session {
  public:

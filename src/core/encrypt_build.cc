@@ -84,8 +84,7 @@ Result<EditList> place_ciphertexts(const Plan& plan) {
   return edits;
 }
 
-// --- 6: the second scan
-// -------------------------------------------------------------------------------------------------
+// --- 6: the second scan ---------------------------------------------------------------------------------------------
 
 Failure not_as_planned(const Plan& plan, const Leaf& leaf, std::string_view what) {
   return fail(ErrorCode::kUnsupported, "SOPS would not read the encrypted text as intended: {}", what)

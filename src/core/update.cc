@@ -4,8 +4,7 @@
 //   1. put the old metadata block into the changed plain text, where it stood
 //   2. scan and walk that; which leaves are selected
 //   3. a leaf that equals one of the old file in path, type and plaintext takes its ciphertext, and its quotes where
-//   they
-//      still fit; all others are encrypted as in a new file
+//      these still fit; all others are encrypted as in a new file
 //   4. as in encrypt.cc: place, scan as SOPS will, compare, note layout hints
 //   5. change `mac`, `lastmodified`, `layout` and what else is new in the block
 #include "core/update.h"

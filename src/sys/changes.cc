@@ -57,8 +57,7 @@ constexpr rlim_t kMostDescriptors = 65536;
 constexpr int kLockAttempts = 40;
 constexpr timespec kLockPause{.tv_sec = 0, .tv_nsec = 5'000'000};
 
-// --- Signals
-// ------------------------------------------------------------------------------------------------------------------
+// --- Signals --------------------------------------------------------------------------------------------------------
 
 // Signals whose default action ends the process and that are not ignored. Not: errors of the program itself, and
 // SIGPIPE, which is about one write.
@@ -132,8 +131,7 @@ class EndingSignals {
   std::jthread thread_;
 };
 
-// --- What is kept of each file
-// ------------------------------------------------------------------------------------------------------------------
+// --- What is kept of each file --------------------------------------------------------------------------------------
 
 // A directory that holds targets, open and locked.
 struct Directory {
@@ -240,8 +238,7 @@ int store_unnamed(Entry& entry, const OldFile* old, std::span<const uint8_t> con
   return 0;
 }
 
-// --- Putting in place, and back
-// ------------------------------------------------------------------------------------------------------------------
+// --- Putting in place, and back -------------------------------------------------------------------------------------
 
 // The bytes of the new version, wherever they are.
 Result<SecureBytes> stored_content(Entry& entry) {
@@ -448,8 +445,7 @@ std::optional<Error> undo(Entry& entry) {
       .error();
 }
 
-// --- All of them
-// ------------------------------------------------------------------------------------------------------------------
+// --- All of them ----------------------------------------------------------------------------------------------------
 
 class RealFileChanges final : public FileChanges {
  public:

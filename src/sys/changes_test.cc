@@ -291,8 +291,7 @@ TEST_F(ChangingManyFiles, ListsWhatADirectoryHolds) {
   EXPECT_EQ(files().read_beginning(at("a"), 300)->expose_text(), "old a");
 }
 
-// --- In a process of its own
-// ------------------------------------------------------------------------------------------------------------------
+// --- In a process of its own ----------------------------------------------------------------------------------------
 
 // Runs `body` in a child; returns its wait status. Expectations in it count: it then exits with 1.
 int in_child(const std::function<void()>& body) {

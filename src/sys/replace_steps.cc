@@ -80,8 +80,7 @@ Failure write_failure(const std::string& path, int error, std::optional<std::str
       .exit(ExitStatus::kCannotWriteOutput);
 }
 
-// --- Looking
-// ---------------------------------------------------------------------------------------------------------------
+// --- Looking --------------------------------------------------------------------------------------------------------
 
 bool is_same_file(const struct stat& a, const struct stat& b) { return a.st_dev == b.st_dev && a.st_ino == b.st_ino; }
 
@@ -148,8 +147,7 @@ int find_target(const std::string& path, Target& target) {
   return ELOOP;
 }
 
-// --- Temporary files
-// ---------------------------------------------------------------------------------------------------------
+// --- Temporary files ------------------------------------------------------------------------------------------------
 
 // The target's part is cut to stay within the shortest limits for names; files that then share
 // their private names only wait for each other.
@@ -304,8 +302,7 @@ int sync_file(int file) {
   return 0;
 }
 
-// --- What a file carries beside its bytes
-// --------------------------------------------------------------------------------------
+// --- What a file carries beside its bytes ---------------------------------------------------------------------------
 
 namespace {
 
@@ -372,8 +369,7 @@ int copy_metadata(int from, const struct stat& old, int to) {
   return fchmod(to, 0600) != 0 ? errno : 0;
 }
 
-// --- The old file
-// --------------------------------------------------------------------------------------------------------------
+// --- The old file ---------------------------------------------------------------------------------------------------
 
 // 0 or kChanged or an errno.
 int compare(int file, std::span<const uint8_t> expected) {

@@ -165,8 +165,7 @@ class Replacing : public ::testing::Test {
   std::string directory_;
 };
 
-// --- Files::replace
-// ------------------------------------------------------------------------------------------------------------
+// --- Files::replace -------------------------------------------------------------------------------------------------
 
 TEST_F(Replacing, PutsANewFileUnderTheOldName) {
   put(in("a.yaml"), "old");
@@ -642,8 +641,7 @@ TEST_F(Replacing, NamesThePathAndTheReason) {
   EXPECT_EQ(missing.error().hint, "create the directory first");
 }
 
-// --- Files::read and info
-// ------------------------------------------------------------------------------------------------------
+// --- Files::read and info -------------------------------------------------------------------------------------------
 
 std::string read_text(const std::string& path) {
   const auto bytes = services().files.read(path);
@@ -743,8 +741,7 @@ TEST_F(Reading, TellsWhatIsThere) {
   EXPECT_FALSE(services().files.info(in("f/g")));  // cli.md 1.6: only "not found" is missing
 }
 
-// --- Processes
-// -----------------------------------------------------------------------------------------------------------------
+// --- Processes ------------------------------------------------------------------------------------------------------
 
 // The output of a shell command, or the error.
 std::string shell(const std::string& command, RunOptions options = {}) {
@@ -944,8 +941,7 @@ TEST(Processes, AreFoundInPathButNotInTheWorkingDirectory) {
   fs::remove_all(directory);
 }
 
-// --- Terminal
-// ------------------------------------------------------------------------------------------------------------------
+// --- Terminal -------------------------------------------------------------------------------------------------------
 
 // A child with a terminal of its own, on which we are the person.
 class Asking : public ::testing::Test {
@@ -1071,8 +1067,7 @@ TEST(Terminal, SaysThatThereIsNone) {
   });
 }
 
-// --- The rest
-// ------------------------------------------------------------------------------------------------------------------
+// --- The rest -------------------------------------------------------------------------------------------------------
 
 TEST(Environment, TellsEmptyFromUnset) {
   setenv("SOPS_SYS_TEST", "", 1);

@@ -4,8 +4,7 @@
 // make Documents; core walks them and turns them into edits. Knows no file format and no cryptography. const members
 // may be called from several threads.
 //
-// The tree is one array in pre-order, in SOPS's order of entries, items and comments. The children of a container `c`
-// are
+// The tree is one array in pre-order, in SOPS's order of entries, items and comments. The children of `c`, a container:
 //
 //   for (NodeId id = c + 1; id < doc.node(c).next; id = doc.node(id).next) …
 //

@@ -231,8 +231,7 @@ TEST_F(Sources, AreNamedByCredentialSource) {
   EXPECT_EQ(other.signer(), "RE");
 }
 
-// --- MFA, keys.md 3.4
-// ------------------------------------------------------------------------------------------------------
+// --- MFA, keys.md 3.4 -----------------------------------------------------------------------------------------------
 
 class Mfa : public Sources {
  protected:
@@ -322,8 +321,7 @@ TEST_F(Mfa, DoesNotCountTheTimeOfThePerson) {
   EXPECT_EQ(failure("m"), "");
 }
 
-// --- one fetch for all, keys.md 3.3
-// ----------------------------------------------------------------------------------------
+// --- one fetch for all, keys.md 3.3 ---------------------------------------------------------------------------------
 
 TEST_F(Sources, AreAskedOnceUntilShortlyBeforeTheEnd) {
   set_keys();

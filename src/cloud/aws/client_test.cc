@@ -203,8 +203,7 @@ TEST_F(Calls, HaveOneAllowanceForRetries) {
   EXPECT_THAT(sent, SizeIs(1000 + 500 / 5));
 }
 
-// --- the clock, keys-aws.md 5.3
-// ----------------------------------------------------------------------------------------
+// --- the clock, keys-aws.md 5.3 -------------------------------------------------------------------------------------
 
 constexpr const char* kTenMinutesLater = "Fri, 02 Jan 2026 03:14:05 GMT";
 

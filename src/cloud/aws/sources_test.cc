@@ -23,8 +23,7 @@ using ::testing::StartsWith;
 
 class EachSource : public ::testing::Test, public FakeAws {};
 
-// --- web identity, 7.7
-// -------------------------------------------------------------------------------------------------
+// --- web identity, 7.7 ----------------------------------------------------------------------------------------------
 
 TEST_F(EachSource, TradeAWebIdentity) {
   world.files.put("/token", "jwt\n");
@@ -76,8 +75,7 @@ TEST_F(EachSource, TryAWebIdentityAgain) {
   EXPECT_THAT(places(), ElementsAre(kSts, kSts, kSts, kKms));
 }
 
-// --- IAM Identity Center, 7.8
-// --------------------------------------------------------------------------------------------
+// --- IAM Identity Center, 7.8 ---------------------------------------------------------------------------------------
 
 constexpr const char* kPortal = "GET https://portal.sso.eu-west-1.amazonaws.com/federation/credentials";
 constexpr const char* kOidc = "POST https://oidc.eu-west-1.amazonaws.com/token";
@@ -247,8 +245,7 @@ TEST_F(Sso, NeedsACompleteProfile) {
                 " / other names are possible with an endpoint of your own: AWS_ENDPOINT_URL");
 }
 
-// --- aws login, 7.9
-// ------------------------------------------------------------------------------------------------------
+// --- aws login, 7.9 -------------------------------------------------------------------------------------------------
 
 TEST_F(EachSource, UseWhatAwsLoginLeft) {
   config("[profile l]\nlogin_session = arn:aws:iam::1:user/me\n");
@@ -279,8 +276,7 @@ TEST_F(EachSource, UseWhatAwsLoginLeft) {
               StartsWith("login_session of profile 'l'" + kIn + ": nobody has logged in: no such file: " + path));
 }
 
-// --- credential_process, 7.10
-// ----------------------------------------------------------------------------------------------
+// --- credential_process, 7.10 ---------------------------------------------------------------------------------------
 
 class Process : public EachSource {
  protected:
@@ -357,8 +353,7 @@ TEST_F(Process, MayFailWithoutShowingItsOutput) {
             origin_ + " ('get-keys --for \"x y\"'): the program wrote too much" + selected_);
 }
 
-// --- containers, 7.11
-// ----------------------------------------------------------------------------------------------------
+// --- containers, 7.11 -----------------------------------------------------------------------------------------------
 
 const Reply kContainerReply = {
     .body = R"({"AccessKeyId":"BOX","SecretAccessKey":"s","Token":"t","Expiration":"2026-01-02T04:00:00Z"})"};
@@ -416,8 +411,7 @@ TEST_F(EachSource, SayWhatTheContainerServiceRefuses) {
       "the container service of AWS_CONTAINER_CREDENTIALS_RELATIVE_URI at 169.254.170.2: NoSuchRole: gone (HTTP 404)");
 }
 
-// --- instance metadata, 7.12
-// -----------------------------------------------------------------------------------------------
+// --- instance metadata, 7.12 ----------------------------------------------------------------------------------------
 
 constexpr const char* kToken = "PUT http://169.254.169.254/latest/api/token";
 constexpr const char* kRoles = "GET http://169.254.169.254/latest/meta-data/iam/security-credentials/";

@@ -174,8 +174,7 @@ std::string random_object(std::mt19937& random) {
   return pick("", " ", "\n") + value(0) + pick("", "\n", "\r\n", " \n\n");
 }
 
-// --- scanning
-// -----------------------------------------------------------------------------------------------------------
+// --- scanning -------------------------------------------------------------------------------------------------------
 
 TEST(JsonScan, MarksEveryPlaceOfTheText) {
   const Scanned file = scan(R"({"a": {"b\u0021": [1, "x"]}, "z" : null})");
@@ -410,8 +409,7 @@ TEST(JsonScan, TakesLongStrings) {
   EXPECT_EQ(escaped.document.node(1).text.size(), body.size() + 1);
 }
 
-// --- emitting
-// -----------------------------------------------------------------------------------------------------------
+// --- emitting -------------------------------------------------------------------------------------------------------
 
 // format.md 6.2.7
 TEST(JsonEmit, EscapesStringsAsSopsDoes) {
@@ -491,8 +489,7 @@ TEST(JsonEmit, WritesDeepTreesWithoutRecursion) {
   EXPECT_EQ(std::count(text.begin(), text.end(), '['), 9999);
 }
 
-// --- against files that SOPS wrote
-// --------------------------------------------------------------------------------------
+// --- against files that SOPS wrote ----------------------------------------------------------------------------------
 
 struct GoldenFile {
   std::string name;
@@ -569,8 +566,7 @@ TEST(JsonGolden, ReplacesMetadataInTheStyleOfSops) {
   }
 }
 
-// --- metadata
-// -----------------------------------------------------------------------------------------------------------
+// --- metadata -------------------------------------------------------------------------------------------------------
 
 TEST(JsonMetadata, IsReadAsATree) {
   const Scanned file = scan(R"({"sops": {"version": "3", "age": [{"enc": "x"}]}, "a": 1})");
@@ -700,8 +696,7 @@ TEST(JsonMetadata, LeavesNothingBehind) {
   for (int i = 0; i < 3000; ++i) expect_round_trip(random_object(random));
 }
 
-// --- values in place
-// ----------------------------------------------------------------------------------------------------
+// --- values in place ------------------------------------------------------------------------------------------------
 
 TEST(JsonPlace, PutsCiphertextsInQuotes) {
   const Scanned file = scan(R"({"a": 5, "b": "x"})");

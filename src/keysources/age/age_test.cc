@@ -83,8 +83,7 @@ struct World : FakeServices {
   World() { environment.set("HOME", "/home/me"); }
 };
 
-// -----------------------------------------------------------------------------------------------------------------
-// Bech32
+// --- Bech32 ---------------------------------------------------------------------------------------------------------
 
 TEST(Bech32, AcceptsTheValidTextsOfBip173) {
   for (std::string_view text :
@@ -150,8 +149,7 @@ TEST(Bech32, ErrorsNeverQuoteTheText) {
   EXPECT_THAT(to_string(decoded.error()), Not(HasSubstr("QQQSYQ")));
 }
 
-// ------------------------------------------------------------------------------------------------------------ file
-// format
+// --- file format ----------------------------------------------------------------------------------------------------
 
 TEST(File, MakesExactlyTheKnownFile) {
   // keys-age.md 14.2: file key a0…, ephemeral 20…, nonce 40…, data key 60….
@@ -213,8 +211,7 @@ TEST(File, ChunksRoundTripAtEveryBoundary) {
   }
 }
 
-// ------------------------------------------------------------------------------------------------------------------
-// CCTV
+// --- CCTV -----------------------------------------------------------------------------------------------------------
 
 // One file of the C2SP suite: "key: value" lines, an empty line, the age file.
 struct Vector {
@@ -368,7 +365,7 @@ TEST(Cctv, ArmorHeadersAndChunksAreWrittenAsTheyWereRead) {
   EXPECT_GT(streams, 20);
 }
 
-// --------------------------------------------------------------------------------------------------------------- armor
+// --- armor ----------------------------------------------------------------------------------------------------------
 
 TEST(Armor, AcceptsBlankSpaceUpTo1024BytesAround) {
   const std::string enc(kEnc);
@@ -412,8 +409,7 @@ TEST(Armor, BinaryAgeDataInEncIsRefused) {
   EXPECT_THAT(secret.error().message, StartsWith("invalid armor"));
 }
 
-// -----------------------------------------------------------------------------------------------------------
-// recipients
+// --- recipients -----------------------------------------------------------------------------------------------------
 
 TEST(Recipients, ListsAreSplitAtCommasAndTrimmed) {
   const auto keys = type.from_list(format(" {} ,{}\n", kRecipient, kRecipient), {});
@@ -495,8 +491,7 @@ TEST(Recipients, ALowOrderPointIsRefused) {
   EXPECT_EQ(fields.error().code, ErrorCode::kMalformed);
 }
 
-// -----------------------------------------------------------------------------------------------------------
-// identities
+// --- identities -----------------------------------------------------------------------------------------------------
 
 TEST(Identities, WithoutAnyAllEightPlacesAreListed) {
   World world;
@@ -742,8 +737,7 @@ TEST(Identities, ShamirSharesRoundTrip) {
   EXPECT_EQ(as_text(share), secret->expose_text());
 }
 
-// ---------------------------------------------------------------------------------------------------------------
-// golden
+// --- golden ---------------------------------------------------------------------------------------------------------
 
 // The text of "enc" in a JSON file of SOPS.
 std::string enc_of(const std::string& json) {
@@ -777,8 +771,7 @@ TEST(Golden, OpensEveryJsonFileThatSopsWrote) {
   EXPECT_GT(opened, 10);
 }
 
-// ------------------------------------------------------------------------------------------------------ the age
-// program
+// --- the age program ------------------------------------------------------------------------------------------------
 
 class AgeProgram : public ::testing::Test {
  protected:
