@@ -109,9 +109,10 @@ size_t edit_distance(std::string_view a, std::string_view b, size_t limit) {
 std::optional<std::string_view> nearest(std::string_view word, std::span<const std::string_view> candidates) {
   std::optional<std::string_view> best;
   constexpr size_t kShort = 3;  // bytes: of a word so short one error is much
-  size_t best_distance = word.size() > kShort ? 3 : 2;
+  const size_t limit = word.size() > kShort ? 2 : 1;
+  size_t best_distance = limit + 1;
   for (std::string_view candidate : candidates) {
-    const size_t distance = edit_distance(word, candidate, 2);
+    const size_t distance = edit_distance(word, candidate, limit);
     if (distance < best_distance) {
       best = candidate;
       best_distance = distance;

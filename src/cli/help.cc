@@ -27,16 +27,19 @@ std::vector<FlagSpec> without(std::vector<FlagSpec> flags, const std::vector<Fla
   return flags;
 }
 
+// A name in a column of `width`, and what there is to say of it: on a line of its own if the name leaves no gap.
+std::string line_of(std::string_view name, std::string_view text, size_t width) {
+  const bool leaves_gap = name.size() + 2 <= width;
+  return leaves_gap ? format("  {:<{}}{}\n", name, width, text)
+                    : format("  {}\n  {}{}\n", name, std::string(width, ' '), text);
+}
+
 std::string flag_lines(const std::vector<FlagSpec>& flags) {
-  constexpr size_t kWidest = 36;
+  constexpr size_t kWidth = 38;
   std::string text;
   for (const FlagSpec& flag : flags) {
-    const std::string left = spellings(flag);
-    text += "  " + left;
-    text += left.size() >= kWidest ? "\n" + std::string(kWidest + 4, ' ') : std::string(kWidest + 2 - left.size(), ' ');
-    text += flag.summary;
-    if (!flag.environment.empty()) text += format(" [${}]", flag.environment);
-    text += "\n";
+    const std::string origin = flag.environment.empty() ? "" : format(" [${}]", flag.environment);
+    text += line_of(spellings(flag), flag.summary + origin, kWidth);
   }
   return text;
 }
@@ -114,7 +117,7 @@ std::vector<std::pair<std::string, std::string>> variables() {
 std::string lines_of(std::span<const Explained> entries, size_t width) {
   std::string text;
   for (const Explained& entry : entries) {
-    if (is_built(entry)) text += format("  {:<{}}{}\n", entry.name, width, entry.text);
+    if (is_built(entry)) text += line_of(entry.name, entry.text, width);
   }
   return text;
 }
@@ -263,7 +266,7 @@ std::string program_help() {
       "\n"
       "Flags for every command:\n" +
       flag_lines(common_flags()) + "\nExit status:\n" + lines_of(kStatuses, 8) + "\nEnvironment variables:\n";
-  for (const auto& [name, summary] : variables()) text += format("  {:<36}{}\n", name, summary);
+  for (const auto& [name, summary] : variables()) text += line_of(name, summary, 36);
   text += "\nFiles:\n" + lines_of(kFiles, 36);
   return text;
 }

@@ -86,9 +86,10 @@ std::vector<std::string> without_rotate(std::span<const std::string> words) {
 // The one command that begins with `word`: enc, rot.
 std::optional<std::string_view> shortened(std::string_view word, std::span<const std::string_view> names) {
   constexpr size_t kShortest = 3;
+  if (word.size() < kShortest) return std::nullopt;
   std::optional<std::string_view> only;
   for (std::string_view name : names) {
-    if (word.size() < kShortest || !name.starts_with(word)) continue;
+    if (!name.starts_with(word)) continue;
     if (only) return std::nullopt;
     only = name;
   }

@@ -168,15 +168,15 @@ Result<EncryptionSettings> encryption_settings(CommandContext& context, const In
         .hint("name a key, for example --age age1…, or write a .sops.yaml");
   }
 
-  const SelectionSettings from_rule = rule != nullptr ? rule->selection : SelectionSettings{};
   SelectionSettings& selection = settings.options.selection;
-  selection.unencrypted_suffix = or_else(args.text("unencrypted-suffix"), from_rule.unencrypted_suffix);
-  selection.encrypted_suffix = or_else(args.text("encrypted-suffix"), from_rule.encrypted_suffix);
-  selection.unencrypted_regex = or_else(args.text("unencrypted-regex"), from_rule.unencrypted_regex);
-  selection.encrypted_regex = or_else(args.text("encrypted-regex"), from_rule.encrypted_regex);
+  if (rule != nullptr) selection = rule->selection;
+  selection.unencrypted_suffix = or_else(args.text("unencrypted-suffix"), selection.unencrypted_suffix);
+  selection.encrypted_suffix = or_else(args.text("encrypted-suffix"), selection.encrypted_suffix);
+  selection.unencrypted_regex = or_else(args.text("unencrypted-regex"), selection.unencrypted_regex);
+  selection.encrypted_regex = or_else(args.text("encrypted-regex"), selection.encrypted_regex);
   selection.unencrypted_comment_regex =
-      or_else(args.text("unencrypted-comment-regex"), from_rule.unencrypted_comment_regex);
-  selection.encrypted_comment_regex = or_else(args.text("encrypted-comment-regex"), from_rule.encrypted_comment_regex);
+      or_else(args.text("unencrypted-comment-regex"), selection.unencrypted_comment_regex);
+  selection.encrypted_comment_regex = or_else(args.text("encrypted-comment-regex"), selection.encrypted_comment_regex);
   settings.options.mac_only_encrypted =
       args.flag("mac-only-encrypted") || (rule != nullptr && rule->mac_only_encrypted);
   const int64_t threshold = args.number("shamir-secret-sharing-threshold").value_or(0);

@@ -64,7 +64,7 @@ def check_tests(cell, words, failures, where):
 class Program:
     def __init__(self, path):
         self.path = path
-        text = self.run("--help")
+        self.help = text = self.run("--help")
         self.commands = re.findall(r"(?m)^  (?:  )?([a-z][a-z-]*(?: [a-z]+)?)  +\S", text.split("Commands:\n")[1].split("\n\n")[0])
         parents = {name.split()[0] for name in self.commands if " " in name}
         self.commands = [name for name in self.commands if name not in parents]
@@ -88,7 +88,7 @@ def main():
     program, failures = Program(options.sops), Failures()
 
     for title in ("Exit status", "Environment variables", "Files"):
-        for line in program.run("--help").split(f"\n{title}:\n")[1].split("\n\n")[0].splitlines():
+        for line in program.help.split(f"\n{title}:\n")[1].split("\n\n")[0].splitlines():
             failures.check(re.match(r"  \S.*?  +\S", line), f"sops --help: no gap between name and text: {line}")
 
     known = set()
